@@ -1,0 +1,3 @@
+module github.com/basket-go/basket
+
+go 1.26
