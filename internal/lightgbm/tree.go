@@ -1,0 +1,283 @@
+package lightgbm
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/basket-go/basket/internal/forest"
+)
+
+// decision_type, include/LightGBM/tree.h.
+const (
+	typeCategorical = 1 << 0
+	typeDefaultLeft = 1 << 1
+
+	missingNone = 0 // bits 2 and 3
+	missingZero = 1
+	missingNaN  = 2
+)
+
+// tree reads the block after r's line "Tree=" and appends it to m.
+func (r *reader) tree(m *forest.Model, h *header) error {
+	want := "Tree=" + strconv.Itoa(len(m.Trees))
+	if r.line != want {
+		return fmt.Errorf("%s: want %s", clip(r.line), want)
+	}
+	b := block{}
+	for r.scan() && r.line != "" && !strings.HasPrefix(r.line, "Tree=") && !strings.HasPrefix(r.line, "end of trees") {
+		key, value, ok := strings.Cut(r.line, "=")
+		if !ok {
+			return fmt.Errorf("line %q: want key=value", clip(r.line))
+		}
+		b[key] = value
+	}
+	leaves, err := b.count("num_leaves", 1)
+	if err != nil {
+		return err
+	}
+	sets, err := b.count("num_cat", 0)
+	if err != nil {
+		return err
+	}
+	t := forest.Tree{Output: len(m.Trees) % h.perRound}
+	if t.Leaves, err = b.floats("leaf_value", leaves); err != nil {
+		return err
+	}
+	if t.Nodes, err = b.nodes(leaves-1, h.features); err != nil {
+		return err
+	}
+	if err := b.splits(t.Nodes, sets); err != nil {
+		return err
+	}
+	if b["is_linear"] != "" && b["is_linear"] != "0" {
+		if t.Linear, err = b.linear(leaves, h.features); err != nil {
+			return err
+		}
+	}
+	if b["leaf_count"] != "" && b["internal_count"] != "" {
+		if t.LeafCover, err = b.floats("leaf_count", leaves); err != nil {
+			return err
+		}
+		if t.NodeCover, err = b.floats("internal_count", leaves-1); err != nil {
+			return err
+		}
+	}
+	m.Trees = append(m.Trees, t)
+	return nil
+}
+
+// A block is the keys and values of one tree.
+type block map[string]string
+
+// count returns a whole number that is there and not below low. It is no larger
+// than what the block has room for: each leaf and each category set takes two
+// characters of some line.
+func (b block) count(key string, low int) (int, error) {
+	value, ok := b[key]
+	if !ok {
+		return 0, fmt.Errorf("%s is missing", key)
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < low {
+		return 0, fmt.Errorf("%s=%s: want a whole number from %d", key, clip(value), low)
+	}
+	room := "leaf_value"
+	if key == "num_cat" {
+		room = "cat_boundaries"
+	}
+	if n > 0 && n > len(b[room])/2+1 {
+		return 0, fmt.Errorf("%s=%d: %s is shorter than that", key, n, room)
+	}
+	return n, nil
+}
+
+// nodes reads where each split looks and leads.
+func (b block) nodes(n, features int) ([]forest.Node, error) {
+	nodes := make([]forest.Node, n)
+	for _, field := range []struct {
+		key       string
+		low, high int
+		set       func(*forest.Node, int32)
+	}{
+		{"split_feature", 0, features - 1, func(s *forest.Node, v int32) { s.Feature = v }},
+		{"left_child", -n - 1, n - 1, func(s *forest.Node, v int32) { s.Left = v }},
+		{"right_child", -n - 1, n - 1, func(s *forest.Node, v int32) { s.Right = v }},
+	} {
+		i := 0
+		for word := range strings.FieldsSeq(b[field.key]) {
+			v, err := strconv.ParseInt(word, 10, 32)
+			if err != nil || int(v) < field.low || int(v) > field.high {
+				hint := ""
+				if field.key == "split_feature" {
+					hint = fmt.Sprintf("; the model has %d features", features)
+				}
+				return nil, fmt.Errorf("%s[%d] = %s: want %d to %d%s", field.key, i, clip(word), field.low, field.high, hint)
+			}
+			if i < n {
+				field.set(&nodes[i], int32(v))
+			}
+			i++
+		}
+		if i != n {
+			return nil, fmt.Errorf("%s: %d values: want num_leaves-1 = %d", field.key, i, n)
+		}
+	}
+	return nodes, nil
+}
+
+// splits sets how each node decides.
+func (b block) splits(nodes []forest.Node, sets int) error {
+	thresholds, err := b.floats("threshold", len(nodes))
+	if err != nil {
+		return err
+	}
+	types := make([]int, len(nodes))
+	if _, ok := b["decision_type"]; ok {
+		if types, err = b.ints("decision_type", len(nodes), 0, 255); err != nil {
+			return err
+		}
+	}
+	var categories [][]uint32
+	if sets > 0 {
+		if categories, err = b.categories(sets); err != nil {
+			return err
+		}
+	}
+	for i := range nodes {
+		s, t := &nodes[i], thresholds[i]
+		// Without a category set, LightGBM does not look at the bit.
+		if sets > 0 && types[i]&typeCategorical != 0 {
+			if !(t >= 0 && t < float64(sets)) || t != float64(int(t)) {
+				return fmt.Errorf("threshold[%d] = %v: a categorical split wants the number of its set, 0 to %d", i, t, sets-1)
+			}
+			// What is missing, below zero or in no set goes right.
+			s.Categories = &forest.Categories{Left: categories[int(t)]}
+			continue
+		}
+		if t != t {
+			return fmt.Errorf("threshold[%d] = %v: want a number", i, t)
+		}
+		s.Threshold = forest.AtMostSnapped(t)
+		defaultLeft := types[i]&typeDefaultLeft != 0
+		switch missing := types[i] >> 2 & 3; missing {
+		case missingNone:
+			s.MissingLeft = 0 <= t // NaN counts as zero
+		case missingZero:
+			s.ZeroMissing, s.MissingLeft = true, defaultLeft // NaN counts as zero
+		case missingNaN:
+			s.MissingLeft = defaultLeft
+		default:
+			return fmt.Errorf("decision_type[%d] = %d: missing type %d: want 0, 1 or 2", i, types[i], missing)
+		}
+	}
+	return nil
+}
+
+// categories reads the sets of categories that go left, as bits.
+func (b block) categories(sets int) ([][]uint32, error) {
+	bounds, err := b.ints("cat_boundaries", sets+1, 0, len(b["cat_threshold"]))
+	if err != nil {
+		return nil, err
+	}
+	words, err := b.uint32s("cat_threshold", bounds[sets])
+	if err != nil {
+		return nil, err
+	}
+	categories := make([][]uint32, sets)
+	for i := range categories {
+		low, high := bounds[i], bounds[i+1]
+		if i == 0 && low != 0 || low > high {
+			return nil, fmt.Errorf("cat_boundaries[%d] = %d: want them to start at 0 and never to fall", i, low)
+		}
+		if high > len(words) {
+			return nil, fmt.Errorf("cat_boundaries[%d] = %d: cat_threshold has %d words", i+1, high, len(words))
+		}
+		categories[i] = words[low:high:high]
+	}
+	return categories, nil
+}
+
+// linear reads the leaves of a linear tree.
+func (b block) linear(leaves, features int) ([]forest.Linear, error) {
+	constants, err := b.floats("leaf_const", leaves)
+	if err != nil {
+		return nil, err
+	}
+	sizes, err := b.ints("num_features", leaves, 0, features)
+	if err != nil {
+		return nil, err
+	}
+	total := 0
+	for _, n := range sizes {
+		total += n
+	}
+	if total > len(b["leaf_features"]) {
+		return nil, fmt.Errorf("leaf_features: want %d values, the sum of num_features", total)
+	}
+	of, err := b.ints("leaf_features", total, 0, features-1)
+	if err != nil {
+		return nil, err
+	}
+	coeff, err := b.floats("leaf_coeff", total)
+	if err != nil {
+		return nil, err
+	}
+	linear := make([]forest.Linear, leaves)
+	at := 0
+	for i := range linear {
+		linear[i].Const = constants[i]
+		linear[i].Coeff = coeff[at : at+sizes[i]]
+		linear[i].Features = make([]int32, sizes[i])
+		for j := range linear[i].Features {
+			linear[i].Features[j] = int32(of[at+j])
+		}
+		at += sizes[i]
+	}
+	return linear, nil
+}
+
+// floats reads n numbers. As all the lists here, they stand between runs of
+// spaces. The caller has made sure that n is no larger than the file.
+func (b block) floats(key string, n int) ([]float64, error) {
+	return list(b, key, n, func(word string) (float64, bool) {
+		v, err := strconv.ParseFloat(word, 64)
+		return v, err == nil
+	})
+}
+
+func (b block) ints(key string, n, low, high int) ([]int, error) {
+	return list(b, key, n, func(word string) (int, bool) {
+		v, err := strconv.Atoi(word)
+		return v, err == nil && v >= low && v <= high
+	})
+}
+
+func (b block) uint32s(key string, n int) ([]uint32, error) {
+	return list(b, key, n, func(word string) (uint32, bool) {
+		v, err := strconv.ParseUint(word, 10, 32)
+		return uint32(v), err == nil
+	})
+}
+
+func list[T any](b block, key string, n int, parse func(string) (T, bool)) ([]T, error) {
+	value, ok := b[key]
+	if !ok && n > 0 {
+		return nil, fmt.Errorf("%s is missing", key)
+	}
+	values := make([]T, 0, n)
+	for word := range strings.FieldsSeq(value) {
+		v, ok := parse(word)
+		if !ok {
+			return nil, fmt.Errorf("%s[%d] = %s: not a number that can stand there", key, len(values), clip(word))
+		}
+		if len(values) == n {
+			return nil, fmt.Errorf("%s: want %d values, found more", key, n)
+		}
+		values = append(values, v)
+	}
+	if len(values) != n {
+		return nil, fmt.Errorf("%s: %d values: want %d", key, len(values), n)
+	}
+	return values, nil
+}
