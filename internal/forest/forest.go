@@ -95,6 +95,10 @@ type Categories struct {
 	Left     []uint32 // bit c%32 of word c/32: category c goes left
 	RestLeft bool     // where categories beyond Left go
 
+	// Sparse, if not nil, replaces Left: it lists, in ascending order, the few of
+	// many categories that do not go where the rest goes.
+	Sparse []int32
+
 	// NegativeLeft is where values from -1 down go; with BelowZero, all values
 	// below zero, so that -0.5 is not category 0.
 	NegativeLeft bool
@@ -164,12 +168,7 @@ func (f *Forest) Margins() int { return len(f.base) }
 
 // Outputs is the number of predictions that a row gives: the margins, but for
 // links that make one of them all.
-func (f *Forest) Outputs() int {
-	if f.link == LinkArgmax {
-		return 1
-	}
-	return len(f.base)
-}
+func (f *Forest) Outputs() int { return f.link.Outputs(len(f.base)) }
 
 // Trees is the number of trees.
 func (f *Forest) Trees() int { return len(f.roots) }

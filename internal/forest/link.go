@@ -1,6 +1,10 @@
 package forest
 
-import "math"
+import (
+	"math"
+
+	"github.com/basket-go/basket/internal/libm"
+)
 
 // A Link turns a row's margins into its predictions.
 type Link int8
@@ -22,15 +26,29 @@ const (
 	linkEnd
 )
 
+// Outputs is the number of predictions that l makes of a row's margins.
+func (l Link) Outputs(margins int) int {
+	if l == LinkArgmax {
+		return 1
+	}
+	return margins
+}
+
 // finish turns the margins of one row, in s, into its predictions, in place.
-// With LinkArgmax only s[0] is one.
 func (f *Forest) finish(s []float64) {
 	if f.average > 0 {
 		for k := range s {
 			s[k] /= f.average
 		}
 	}
-	switch f.link {
+	f.link.Apply(s, f.sigmoid)
+}
+
+// Apply turns the margins of one row, in s, into its predictions, in place; p is
+// the factor of LinkSigmoid. With LinkArgmax only s[0] is a prediction. The links
+// with 32 want float32 values.
+func (l Link) Apply(s []float64, p float64) {
+	switch l {
 	case LinkIdentity:
 	case LinkSignedSquare:
 		for k, x := range s {
@@ -41,18 +59,28 @@ func (f *Forest) finish(s []float64) {
 		}
 	case LinkExp:
 		for k, x := range s {
-			s[k] = math.Exp(x)
+			s[k] = libm.Exp(x)
 		}
 	case LinkSigmoid:
 		for k, x := range s {
-			s[k] = 1 / (1 + math.Exp(-f.sigmoid*x))
+			s[k] = 1 / (1 + libm.Exp(-p*x))
 		}
 	case LinkLog1pExp:
 		for k, x := range s {
-			s[k] = math.Log1p(math.Exp(x))
+			s[k] = libm.Log1p(libm.Exp(x))
 		}
 	case LinkSoftmax:
 		softmax(s)
+	case LinkExp32:
+		for k, x := range s {
+			s[k] = float64(libm.Exp32(float32(x)))
+		}
+	case LinkSigmoid32:
+		for k, x := range s {
+			s[k] = float64(sigmoid32(float32(x)))
+		}
+	case LinkSoftmax32:
+		softmax32(s)
 	case LinkArgmax:
 		best := 0
 		for k, x := range s {
@@ -79,10 +107,39 @@ func softmax(s []float64) {
 	}
 	sum := 0.0
 	for k, x := range s {
-		s[k] = math.Exp(x - most)
+		s[k] = libm.Exp(x - most)
 		sum += s[k]
 	}
 	for k := range s {
 		s[k] /= sum
+	}
+}
+
+// sigmoid32 follows XGBoost's: src/common/math.h, Sigmoid, 3.2.0. The 1e-16 that
+// it adds to the denominator is lost there, for float32 has no room for it.
+func sigmoid32(x float32) float32 {
+	x = -x
+	if 88.7 < x { // false for NaN
+		x = 88.7
+	}
+	return 1 / (libm.Exp32(x) + 1)
+}
+
+// softmax32 follows XGBoost's: src/common/math.h, Softmax, 3.2.0. The sum alone
+// is kept in float64.
+func softmax32(s []float64) {
+	most := float32(s[0])
+	for _, v := range s[1:] {
+		if x := float32(v); x > most || most != most { // fmaxf: NaN loses
+			most = x
+		}
+	}
+	sum := 0.0
+	for k, x := range s {
+		s[k] = float64(libm.Exp32(float32(x) - most))
+		sum += s[k]
+	}
+	for k, x := range s {
+		s[k] = float64(float32(x) / float32(sum))
 	}
 }

@@ -1,6 +1,9 @@
 package forest
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Margin sets dst to the margins of rows: dst[i*Margins()+k] is the k-th of row
 // i, which is rows[i*Features():][:Features()]. Both lengths must fit; it panics
@@ -103,6 +106,10 @@ func (c *Categories) left(v float64) bool {
 	i := uint32(int32(v))
 	if c.Wrap {
 		i &= 0xff
+	}
+	if c.Sparse != nil {
+		_, listed := slices.BinarySearch(c.Sparse, int32(i))
+		return listed != c.RestLeft
 	}
 	if int(i/32) >= len(c.Left) {
 		return c.RestLeft
