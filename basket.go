@@ -1,0 +1,562 @@
+// Package basket predicts the price of a user's next basket from a tree model,
+// inside a Go service.
+//
+// There are two interfaces and one type. A [Store] knows a user's feature row. A
+// [Model] turns rows into numbers. A [Predictor] binds one to the other by
+// feature name, once, when [New] makes it, and from then on only looks up and
+// computes. In the data's order:
+//
+//	orders.go    Order, Regular, Item: what happened
+//	features.go  Materializer: orders to feature rows
+//	store.go     MemoryStore: where rows wait
+//	model.go     ReadModel, Forest: rows to numbers
+//	route.go     Route: which model answers
+//	basket.go    Predictor
+//	handler.go   NewHandler: the same over HTTP
+//	log.go       what happened, told
+//
+// Package basketparquet reads orders from parquet files and package serve holds
+// what a server needs around NewHandler. This package imports the standard
+// library alone, starts no goroutine and holds no global state.
+//
+// # Errors
+//
+// Each failure wraps an [Error], of which there are seven, to be told by
+// errors.Is. Context errors stay findable.
+package basket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxUserID is the length of the longest user ID, in bytes.
+const MaxUserID = 1024
+
+// A Predictor predicts the price of users' next baskets. It is safe for
+// concurrent use, starts no goroutine and needs no Close.
+type Predictor struct {
+	store         Store
+	features      []string // of the store
+	experiment    string
+	serviceLogger []ServiceLogger
+	modelLogger   []ModelLogger
+
+	set    sync.Mutex // held while routes changes
+	routes atomic.Pointer[routes]
+}
+
+// routes is what SetModel swaps: immutable once it is stored.
+type routes struct {
+	answer []bound // routes with a weight
+	shadow []bound
+	total  uint64 // sum of the weights
+}
+
+// bound is a route whose model's features are matched with the store's.
+type bound struct {
+	name   string
+	weight uint64
+	model  Model
+	forest *Forest // model, if it is one: called without an interface, a prediction allocates nothing
+	text   string  // the model's String
+	from   []int   // the store's column for each of the model's; nil if they are the same
+	width  int     // number of the model's columns
+}
+
+// New returns a Predictor over a store and one or more models. It does no I/O;
+// its error tells every fault of the options at once. A model whose features
+// the store lacks is an ErrFeatureMismatch.
+func New(opts ...Option) (*Predictor, error) {
+	var c config
+	for _, o := range opts {
+		o(&c)
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	p := &Predictor{
+		store: c.store, features: slices.Clone(c.store.Features()), experiment: c.experiment,
+		serviceLogger: c.serviceLogger, modelLogger: c.modelLogger,
+	}
+	var all routes
+	var faults []error
+	for _, r := range c.routes {
+		b, err := p.bind(r.Name, r.Model)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		b.weight = uint64(r.Weight)
+		if r.Shadow {
+			all.shadow = append(all.shadow, b)
+		} else {
+			all.answer = append(all.answer, b)
+			all.total += b.weight
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	p.routes.Store(&all)
+	return p, nil
+}
+
+// bind matches a model's features with the store's.
+func (p *Predictor) bind(route string, m Model) (bound, error) {
+	if m == nil {
+		return bound{}, fmt.Errorf("basket: route %q has no model", route)
+	}
+	if multi, ok := m.(interface{ Outputs() int }); ok && multi.Outputs() != 1 {
+		return bound{}, fmt.Errorf("basket: %w: route %q: the model gives %d predictions a row: want a model of one price", ErrFeatureMismatch, route, multi.Outputs())
+	}
+	wanted := m.Features()
+	b := bound{name: route, model: m, width: len(wanted), text: describe(m)}
+	b.forest, _ = m.(*Forest)
+	if slices.Equal(wanted, p.features) {
+		return b, nil
+	}
+	b.from = make([]int, len(wanted))
+	for j, name := range wanted {
+		b.from[j] = slices.Index(p.features, name)
+		if b.from[j] < 0 {
+			return bound{}, fmt.Errorf("basket: %w: route %q: the model wants %q, the store has %q: %q is not there (give a model without names its own by WithFeatureNames)", ErrFeatureMismatch, route, wanted, p.features, name)
+		}
+	}
+	return b, nil
+}
+
+func describe(m Model) string {
+	if s, ok := m.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprintf("%T", m)
+}
+
+// A Prediction is an answer and what it was made from.
+type Prediction struct {
+	UserID   string
+	Value    float64  // price, in the currency of Item.Price
+	Route    string   // name of the route that answered
+	Model    string   // the model's String, for audit across reloads
+	Features []string // names of Row.Values; shared, not to be modified
+	Row      Row      // as the store had it
+}
+
+// A Result is a Prediction or the error that stands in its place.
+type Result struct {
+	Prediction
+	Err error
+}
+
+// Predict predicts the price of the user's next basket. Its errors wrap
+// ErrInvalidRequest, ErrUserNotFound, ErrPrediction or ErrUnavailable; with
+// each comes a Prediction that holds what was known by then. A panic in the store
+// or the model is an error. With a MemoryStore, a Forest and no logger it
+// allocates nothing.
+func (p *Predictor) Predict(ctx context.Context, userID string) (Prediction, error) {
+	if fault := userIDFault(userID); fault != "" {
+		return Prediction{UserID: userID}, fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
+	}
+	var start time.Time
+	if len(p.modelLogger) > 0 {
+		start = time.Now()
+	}
+	all := p.routes.Load()
+	b := p.route(all, userID)
+	result := Result{Prediction: Prediction{UserID: userID, Route: b.name, Model: b.text, Features: p.features}}
+	result.Row, result.Err = p.row(ctx, userID)
+	if result.Err == nil {
+		result.Value, result.Err = b.predictOne(ctx, result.Row.Values)
+	}
+	if len(p.modelLogger) > 0 {
+		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Result: result})
+	}
+	if len(all.shadow) > 0 && result.Row.Values != nil {
+		p.runShadows(ctx, all, []Result{result})
+	}
+	return result.Prediction, result.Err
+}
+
+// batchRows bounds how many rows PredictBatch looks up and predicts at a time.
+const batchRows = 4096
+
+// PredictBatch returns one Result per user ID, in order. A user ID that cannot
+// be served has an error of its own; the others are served all the same. All are
+// predicted by the same models, whatever SetModel does meanwhile.
+func (p *Predictor) PredictBatch(ctx context.Context, userIDs []string) []Result {
+	results := make([]Result, len(userIDs))
+	all := p.routes.Load()
+	for i := 0; i < len(userIDs); i += batchRows {
+		end := min(i+batchRows, len(userIDs))
+		p.predictBatch(ctx, all, userIDs[i:end], results[i:end])
+	}
+	return results
+}
+
+func (p *Predictor) predictBatch(ctx context.Context, all *routes, userIDs []string, results []Result) {
+	start := time.Now()
+	valid := make([]string, 0, len(userIDs)) // what to ask the store for
+	at := make([]int, 0, len(userIDs))       // and where it stands in results
+	for i, userID := range userIDs {
+		results[i].UserID = userID
+		if fault := userIDFault(userID); fault != "" {
+			results[i].Err = fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
+			continue
+		}
+		b := p.route(all, userID)
+		results[i].Route, results[i].Model, results[i].Features = b.name, b.text, p.features
+		valid, at = append(valid, userID), append(at, i)
+	}
+	rows, errs := p.rows(ctx, valid)
+	for i, k := range at {
+		results[k].Row, results[k].Err = rows[i], errs[i]
+	}
+	for r := range all.answer {
+		b := &all.answer[r]
+		mine := at[:0:0]
+		for _, k := range at {
+			if results[k].Err == nil && results[k].Route == b.name {
+				mine = append(mine, k)
+			}
+		}
+		b.predictAll(ctx, results, mine)
+	}
+	if len(p.modelLogger) > 0 {
+		latency := time.Since(start)
+		for _, k := range at {
+			p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Result: results[k]})
+		}
+	}
+	if len(all.shadow) > 0 {
+		p.runShadows(ctx, all, results)
+	}
+}
+
+// runShadows lets the shadows predict what results have rows for.
+func (p *Predictor) runShadows(ctx context.Context, all *routes, results []Result) {
+	for r := range all.shadow {
+		b := &all.shadow[r]
+		start := time.Now()
+		copies := slices.Clone(results)
+		var mine []int
+		for k := range copies {
+			if copies[k].Row.Values != nil {
+				copies[k].Route, copies[k].Model, copies[k].Value, copies[k].Err = b.name, b.text, 0, nil
+				mine = append(mine, k)
+			}
+		}
+		b.predictAll(ctx, copies, mine)
+		latency := time.Since(start)
+		for _, k := range mine {
+			p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Shadow: true, Result: copies[k]})
+		}
+	}
+}
+
+// SetModel puts m behind the route. On error the old model stays; calls under
+// way finish on it. The error wraps ErrFeatureMismatch if the store lacks a
+// feature that m wants.
+func (p *Predictor) SetModel(route string, m Model) error {
+	b, err := p.bind(route, m)
+	if err != nil {
+		return err
+	}
+	p.set.Lock()
+	defer p.set.Unlock()
+	old := p.routes.Load()
+	next := &routes{answer: slices.Clone(old.answer), shadow: slices.Clone(old.shadow), total: old.total}
+	for _, list := range [][]bound{next.answer, next.shadow} {
+		for i := range list {
+			if list[i].name == route {
+				b.weight = list[i].weight
+				list[i] = b
+				p.routes.Store(next)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("basket: no route is named %q: a route is given to New", route)
+}
+
+// Watch calls LoadModel and SetModel whenever the file at file changes, until
+// ctx is done, and returns why it is. It looks every so often, and takes a changed file
+// only once it has stayed the same from one look to the next, so that a file
+// that is still being written is left alone. If a file cannot be used the old
+// model stays, the service loggers are told, and the next change is waited for.
+func (p *Predictor) Watch(ctx context.Context, route, file string, every time.Duration, opts ...ModelOption) error {
+	if every <= 0 {
+		return fmt.Errorf("basket: watching every %v: want a positive time", every)
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	loaded, _ := os.Stat(file)
+	last := loaded
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		now, err := os.Stat(file)
+		if err != nil {
+			if last != nil {
+				p.logService(ctx, ServiceEvent{Time: time.Now(), Message: "Failed to reload model", Err: err})
+			}
+			last = nil
+			continue
+		}
+		settled := sameFile(now, last)
+		last = now
+		if !settled || sameFile(now, loaded) {
+			continue
+		}
+		loaded = now
+		m, err := LoadModel(file, opts...)
+		if err == nil {
+			err = p.SetModel(route, m)
+		}
+		if err != nil {
+			p.logService(ctx, ServiceEvent{Time: time.Now(), Message: "Failed to reload model", Err: err})
+			continue
+		}
+		p.logService(ctx, ServiceEvent{Time: time.Now(), Message: fmt.Sprintf("Model of route %s is now %s", route, describe(m))})
+	}
+}
+
+// sameFile reports whether a file has not changed between two looks.
+func sameFile(a, b os.FileInfo) bool {
+	return a != nil && b != nil && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
+}
+
+// route returns the route that answers the user.
+func (p *Predictor) route(all *routes, userID string) *bound {
+	if len(all.answer) == 1 {
+		return &all.answer[0]
+	}
+	share := routeShare(p.experiment, userID, all.total)
+	for i := range all.answer {
+		if share < all.answer[i].weight {
+			return &all.answer[i]
+		}
+		share -= all.answer[i].weight
+	}
+	panic("basket: weights do not add up")
+}
+
+// row asks the store for one row.
+func (p *Predictor) row(ctx context.Context, userID string) (row Row, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			row, err = Row{}, fmt.Errorf("basket: %w: store: %s", ErrUnavailable, panicText(r))
+		}
+	}()
+	row, err = p.store.Row(ctx, userID)
+	if err != nil {
+		return Row{}, storeError(err)
+	}
+	return row, p.checkRow(row)
+}
+
+// rows asks the store for many rows.
+func (p *Predictor) rows(ctx context.Context, userIDs []string) (rows []Row, errs []error) {
+	rows, errs = make([]Row, len(userIDs)), make([]error, len(userIDs))
+	defer func() {
+		if r := recover(); r != nil {
+			for i := range rows {
+				rows[i], errs[i] = Row{}, fmt.Errorf("basket: %w: store: %s", ErrUnavailable, panicText(r))
+			}
+		}
+	}()
+	readRows(ctx, p.store, userIDs, rows, errs)
+	for i := range errs {
+		if errs[i] != nil {
+			rows[i], errs[i] = Row{}, storeError(errs[i])
+		} else if errs[i] = p.checkRow(rows[i]); errs[i] != nil {
+			rows[i] = Row{}
+		}
+	}
+	return rows, errs
+}
+
+func (p *Predictor) checkRow(row Row) error {
+	if len(row.Values) != len(p.features) {
+		return fmt.Errorf("basket: %w: store: a row of %d values: want %d", ErrUnavailable, len(row.Values), len(p.features))
+	}
+	return nil
+}
+
+// storeError gives an error of a store its kind.
+func storeError(err error) error {
+	if errors.Is(err, ErrUserNotFound) || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("basket: %w: store: %w", ErrUnavailable, err)
+}
+
+// modelError gives an error of a model its kind: one that ran out of time, or
+// says itself that it is not there, may be asked again.
+func modelError(err error) error {
+	switch {
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrPrediction):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("basket: %w: model: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("basket: %w: model: %w", ErrPrediction, err)
+}
+
+// predictOne predicts for one row of the store.
+func (b *bound) predictOne(ctx context.Context, values []float64) (value float64, err error) {
+	if b.forest == nil {
+		dst := make([]float64, 1)
+		err = b.predict(ctx, dst, b.columns(nil, values))
+		value = dst[0]
+	} else {
+		// The same without an interface to hide from the compiler that neither
+		// slice is kept: they stay on the stack.
+		var dst [1]float64
+		var few [32]float64
+		if b.from != nil {
+			values = b.columns(few[:0], values)
+		}
+		err = b.forest.Predict(ctx, dst[:], values)
+		value = dst[0]
+		if err != nil {
+			err = modelError(err)
+		}
+	}
+	if err == nil {
+		err = checkValue(value)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return value, nil
+}
+
+// predictAll predicts for the rows of results[mine], in one batch.
+func (b *bound) predictAll(ctx context.Context, results []Result, mine []int) {
+	if len(mine) == 0 {
+		return
+	}
+	rows := make([]float64, 0, len(mine)*b.width)
+	for _, k := range mine {
+		rows = b.columns(rows, results[k].Row.Values)
+	}
+	dst := make([]float64, len(mine))
+	err := b.predict(ctx, dst, rows)
+	for i, k := range mine {
+		if results[k].Err = err; err == nil {
+			results[k].Err = checkValue(dst[i])
+		}
+		if results[k].Err == nil {
+			results[k].Value = dst[i]
+		}
+	}
+}
+
+// columns appends the model's columns of a row of the store.
+func (b *bound) columns(dst, values []float64) []float64 {
+	if b.from == nil {
+		return append(dst, values...)
+	}
+	for _, j := range b.from {
+		dst = append(dst, values[j])
+	}
+	return dst
+}
+
+// predict calls a model that may be anyone's.
+func (b *bound) predict(ctx context.Context, dst, rows []float64) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
+		}
+	}()
+	if err := b.model.Predict(ctx, dst, rows); err != nil {
+		return modelError(err)
+	}
+	return nil
+}
+
+func checkValue(v float64) error {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("basket: %w: the model's answer is %v: want a finite number", ErrPrediction, v)
+	}
+	return nil
+}
+
+// panicText tells what a panic said and the function that it came from.
+func panicText(r any) string {
+	var callers [64]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	for panicked := false; ; {
+		frame, more := frames.Next()
+		if panicked && !strings.HasPrefix(frame.Function, "runtime.") {
+			return fmt.Sprintf("panic: %v (in %s, line %d)", r, frame.Function, frame.Line)
+		}
+		panicked = panicked || frame.Function == "runtime.gopanic"
+		if !more {
+			return fmt.Sprintf("panic: %v", r)
+		}
+	}
+}
+
+// userIDFault says what is wrong with a user ID; nothing if it can be served.
+func userIDFault(userID string) string {
+	switch {
+	case userID == "":
+		return "is empty"
+	case len(userID) > MaxUserID:
+		return fmt.Sprintf("has %d bytes: want at most %d", len(userID), MaxUserID)
+	}
+	for i := range len(userID) {
+		if c := userID[i]; c < 0x20 || c >= 0x7f {
+			return rareUserIDFault(userID)
+		}
+	}
+	return ""
+}
+
+// rareUserIDFault is userIDFault for IDs that are not plain ASCII.
+func rareUserIDFault(userID string) string {
+	if !utf8.ValidString(userID) {
+		return "is not UTF-8"
+	}
+	for _, r := range userID {
+		if unicode.IsControl(r) {
+			return fmt.Sprintf("has the control character %U", r)
+		}
+	}
+	return ""
+}
+
+func (p *Predictor) logModel(ctx context.Context, e ModelEvent) {
+	for _, l := range p.modelLogger {
+		func() {
+			defer func() { _ = recover() }()
+			l.LogModel(ctx, e)
+		}()
+	}
+}
+
+func (p *Predictor) logService(ctx context.Context, e ServiceEvent) {
+	for _, l := range p.serviceLogger {
+		func() {
+			defer func() { _ = recover() }()
+			l.LogService(ctx, e)
+		}()
+	}
+}

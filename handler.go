@@ -1,0 +1,340 @@
+package basket
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// maxBody is the longest body of a request, unless WithMaxBody says otherwise.
+const maxBody = 64 << 10
+
+// A HandlerOption configures [NewHandler].
+type HandlerOption func(*handler)
+
+// WithMaxBody sets the longest body of a request, in bytes; 64 KiB unless set.
+func WithMaxBody(n int64) HandlerOption {
+	return func(h *handler) { h.maxBody = n }
+}
+
+// NewHandler serves p over HTTP; safe for concurrent use.
+//
+//	GET /status     200 {"status":"OK","timestamp":"..."}
+//	POST /predict   {"user_id":"abc123"}
+//	                200 {"user_id":"abc123","predicted_price":53.6,"timestamp":"..."}
+//
+// Every failure is a JSON object with one string, "detail", which tells nothing
+// of the inside: 400 for a body that cannot be used, 404 for an unknown user or
+// path, 405 for another method, 413 for a body that is too long, 415 for another
+// media type than JSON, 500 if the model fails, and 503 with Retry-After if store
+// or model are not there. Each request is told to the service loggers.
+func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
+	h := &handler{p: p, maxBody: maxBody}
+	for _, o := range opts {
+		o(h)
+	}
+	h.buffers.New = func() any { return new(bytes.Buffer) }
+	return h
+}
+
+type handler struct {
+	p       *Predictor
+	maxBody int64
+	buffers sync.Pool
+}
+
+// A refusal is an answer other than 200.
+type refusal struct {
+	status int
+	detail string // for the client
+	err    error  // for the service log; nil if the request line says it all
+}
+
+// ServeHTTP serves one request.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	buf := h.buffers.Get().(*bytes.Buffer)
+	defer h.buffers.Put(buf)
+	buf.Reset()
+	var no *refusal
+	switch r.URL.Path {
+	case "/status":
+		no = h.status(w, r, buf)
+	case "/predict":
+		no = h.predict(w, r, buf)
+	default:
+		no = &refusal{status: http.StatusNotFound, detail: "Not Found"}
+	}
+	status := http.StatusOK
+	var err error
+	if no != nil {
+		status, err = no.status, no.err
+		buf.Reset()
+		buf.WriteString(`{"detail":`)
+		buf.Write(appendJSON(buf.AvailableBuffer(), no.detail))
+		buf.WriteByte('}')
+	}
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(status)
+	_, _ = w.Write(buf.Bytes()) // a client that is gone is no fault of ours
+	if len(h.p.serviceLogger) > 0 {
+		h.p.logService(r.Context(), ServiceEvent{
+			Time: start, Latency: time.Since(start),
+			Method: r.Method, Path: r.URL.Path, Status: status, Err: err,
+		})
+	}
+}
+
+var jsonType = []string{"application/json"}
+
+func (h *handler) status(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *refusal {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return notAllowed(w, "GET, HEAD")
+	}
+	buf.WriteString(`{"status":"OK","timestamp":"`)
+	buf.Write(appendTimestamp(buf.AvailableBuffer()))
+	buf.WriteString(`"}`)
+	return nil
+}
+
+func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *refusal {
+	if r.Method != http.MethodPost {
+		return notAllowed(w, "POST")
+	}
+	userID, no := h.readUserID(w, r, buf)
+	if no != nil {
+		return no
+	}
+	prediction, err := h.p.Predict(r.Context(), userID)
+	if err != nil {
+		no := refuse(err)
+		if no.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "1")
+		}
+		return no
+	}
+	buf.Reset()
+	buf.WriteString(`{"user_id":`)
+	buf.Write(appendJSON(buf.AvailableBuffer(), prediction.UserID))
+	buf.WriteString(`,"predicted_price":`)
+	buf.Write(appendNumber(buf.AvailableBuffer(), prediction.Value))
+	buf.WriteString(`,"timestamp":"`)
+	buf.Write(appendTimestamp(buf.AvailableBuffer()))
+	buf.WriteString(`"}`)
+	return nil
+}
+
+// refuse is the only table from an Error to a status.
+func refuse(err error) *refusal {
+	switch {
+	case errors.Is(err, ErrInvalidRequest):
+		return &refusal{http.StatusBadRequest, "Invalid user ID", err}
+	case errors.Is(err, ErrUserNotFound):
+		return &refusal{http.StatusNotFound, "User not found", err}
+	case errors.Is(err, ErrPrediction), errors.Is(err, ErrFeatureMismatch), errors.Is(err, ErrModelFormat):
+		return &refusal{http.StatusInternalServerError, "Prediction service error", err}
+	}
+	return &refusal{http.StatusServiceUnavailable, "Service unavailable", err}
+}
+
+func notAllowed(w http.ResponseWriter, methods string) *refusal {
+	w.Header().Set("Allow", methods)
+	return &refusal{status: http.StatusMethodNotAllowed, detail: "Method Not Allowed"}
+}
+
+// readUserID reads the body of a request into buf and takes the user ID from it.
+func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) (string, *refusal) {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return "", invalid(http.StatusUnsupportedMediaType, "Unsupported media type: send the header Content-Type: application/json")
+	}
+	tooLong := func() (string, *refusal) {
+		return "", invalid(http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body over %d bytes", h.maxBody))
+	}
+	if r.ContentLength > h.maxBody {
+		return tooLong()
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, h.maxBody)); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return tooLong()
+		}
+		return "", invalid(http.StatusBadRequest, "Request body cannot be read")
+	}
+	userID, fault := userIDOf(buf.Bytes())
+	if fault != "" {
+		return "", invalid(http.StatusBadRequest, fault)
+	}
+	switch fault := userIDFault(userID); {
+	case userID == "":
+		return "", invalid(http.StatusBadRequest, "Invalid user ID")
+	case fault != "":
+		return "", invalid(http.StatusBadRequest, "Invalid user ID: it "+fault)
+	}
+	return userID, nil
+}
+
+func invalid(status int, detail string) *refusal {
+	return &refusal{status, detail, fmt.Errorf("basket: %w: %s", ErrInvalidRequest, detail)}
+}
+
+// isJSON reports whether a Content-Type is JSON's, or none.
+func isJSON(contentType string) bool {
+	if contentType == "" || contentType == "application/json" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" ||
+		strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
+}
+
+// userIDOf returns the string "user_id" of a JSON object, or what is wrong with
+// the body. Package json alone would take "USER_ID" for it, the last of several,
+// and put U+FFFD for what is not UTF-8: another user's ID, perhaps.
+func userIDOf(body []byte) (userID, fault string) {
+	switch {
+	case !utf8.Valid(body):
+		return "", "Request body is not UTF-8"
+	case !json.Valid(body):
+		return "", "Request body is not one JSON value"
+	}
+	body = bytes.TrimLeft(body, jsonSpace)
+	if body[0] != '{' {
+		return "", "Request body is not a JSON object"
+	}
+	found := false
+	body = bytes.TrimLeft(body[1:], jsonSpace)
+	for body[0] != '}' {
+		name := body[:jsonLength(body)]
+		body = bytes.TrimLeft(body[len(name):], jsonSpace+":")
+		value := body[:jsonLength(body)]
+		body = bytes.TrimLeft(body[len(value):], jsonSpace+",")
+		if !isUserID(name) {
+			continue
+		}
+		if found {
+			return "", "Field user_id is given twice"
+		}
+		found = true
+		if value[0] != '"' {
+			return "", "Field user_id is not a string"
+		}
+		if userID, fault = jsonString(value); fault != "" {
+			return "", fault
+		}
+	}
+	if !found {
+		return "", "Field user_id is missing"
+	}
+	return userID, ""
+}
+
+const jsonSpace = " \t\r\n"
+
+func isUserID(name []byte) bool {
+	if bytes.IndexByte(name, '\\') < 0 {
+		return string(name) == `"user_id"`
+	}
+	s, _ := jsonString(name)
+	return s == "user_id"
+}
+
+// jsonString decodes a string, of which it only knows that it is valid JSON.
+func jsonString(value []byte) (s, fault string) {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), ""
+	}
+	if err := json.Unmarshal(value, &s); err != nil {
+		return "", "Field user_id is not a string"
+	}
+	if halfPair(value) {
+		return "", "Field user_id is not Unicode"
+	}
+	return s, ""
+}
+
+// halfPair reports whether a valid JSON string has half of a surrogate pair,
+// which only an escape can write and for which package json puts U+FFFD.
+func halfPair(value []byte) bool {
+	high := false
+	for i := 0; i < len(value); i++ {
+		var unit uint64
+		if value[i] == '\\' {
+			i++
+			if value[i] == 'u' {
+				unit, _ = strconv.ParseUint(string(value[i+1:i+5]), 16, 16)
+				i += 4
+			}
+		}
+		low := unit>>10 == 0xdc00>>10
+		if high != low {
+			return true
+		}
+		high = unit>>10 == 0xd800>>10
+	}
+	return false
+}
+
+// jsonLength is the length of the value that starts the text; both are valid.
+func jsonLength(text []byte) int {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+			continue
+		case c == '{' || c == '[':
+			depth++
+		case (c == '}' || c == ']') && depth > 0:
+			depth--
+		default:
+			// A number or a word ends before what cannot be part of it.
+			if depth == 0 && strings.IndexByte(jsonSpace+":,}]", c) >= 0 {
+				return i
+			}
+			continue
+		}
+		if depth == 0 && !quoted {
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// appendJSON appends s as a JSON string.
+func appendJSON(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			buf := bytes.NewBuffer(b)
+			e := json.NewEncoder(buf)
+			e.SetEscapeHTML(false)
+			_ = e.Encode(s) // a string always can be
+			return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// appendNumber appends the shortest decimal that reads back as v.
+func appendNumber(b []byte, v float64) []byte {
+	if a := max(v, -v); a != 0 && (a < 1e-6 || a >= 1e21) {
+		return strconv.AppendFloat(b, v, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(b, v, 'f', -1, 64)
+}
+
+func appendTimestamp(b []byte) []byte {
+	return time.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
+}
