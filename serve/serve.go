@@ -24,9 +24,11 @@ const (
 // Run serves h on l until ctx is done, and then stops so that no request is cut
 // off: for a moment it answers as before, but closes each connection after the
 // answer, so that clients do not send another request on it; then it takes no
-// more and waits up to 15 seconds for requests under way. It returns nil after
-// such a stop, and closes l in any case. Clients that are slow to send or to
-// read are cut off after some seconds, so that they cannot hold connections.
+// more and waits up to 15 seconds for requests under way. A connection that is
+// made at that very moment may be refused or closed before its first request is
+// read. Run returns nil after such a stop, and closes l in any case. Clients that
+// are slow to send or to read are cut off after some seconds, so that they cannot
+// hold connections.
 func Run(ctx context.Context, l net.Listener, h http.Handler) error {
 	var draining atomic.Bool
 	server := &http.Server{
