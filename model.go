@@ -79,6 +79,18 @@ func (f *Forest) Margin(ctx context.Context, dst, rows []float64) error {
 	return f.each(ctx, dst, rows, f.forest.Margins(), margins)
 }
 
+// Link sets dst to the predictions that margins stand for: Predict is Margin and
+// then Link. It is for engines that find the margins in another way. It uses
+// margins as scratch, and dst may be the same slice.
+func (f *Forest) Link(dst, margins []float64) error {
+	in, out := f.forest.Margins(), f.info.Outputs
+	if n := len(margins) / in; n*in != len(margins) || n*out != len(dst) {
+		return fmt.Errorf("basket: %d margins and room for %d predictions: want %d margins and %d predictions a row", len(margins), len(dst), in, out)
+	}
+	f.forest.Finish(dst, margins)
+	return nil
+}
+
 // What each computes. A function value would do, but would let dst and rows
 // escape to the heap.
 const (
@@ -139,25 +151,47 @@ const maxModelBytes = 1 << 30
 // them. Errors wrap ErrModelFormat, or ErrFeatureMismatch if the names do not
 // fit, or are those of r.
 func ReadModel(r io.Reader, opts ...ModelOption) (Model, error) {
+	m, err := readModel(r, opts)
+	if err != nil {
+		return nil, fmt.Errorf("basket: %w", err)
+	}
+	return m, nil
+}
+
+// LoadModel is ReadModel for the file at path.
+func LoadModel(path string, opts ...ModelOption) (Model, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("basket: %w", err)
+	}
+	defer file.Close()
+	m, err := readModel(file, opts)
+	if err != nil {
+		return nil, fmt.Errorf("basket: %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func readModel(r io.Reader, opts []ModelOption) (Model, error) {
 	var c modelConfig
 	for _, o := range opts {
 		o(&c)
 	}
 	data, err := io.ReadAll(io.LimitReader(r, maxModelBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("basket: reading a model: %w", err)
+		return nil, fmt.Errorf("reading a model: %w", err)
 	}
 	if len(data) > maxModelBytes {
-		return nil, fmt.Errorf("basket: %w: over %d bytes", ErrModelFormat, maxModelBytes)
+		return nil, fmt.Errorf("%w: over %d bytes", ErrModelFormat, maxModelBytes)
 	}
 	sum := sha256.Sum256(data)
 	format := detect(data)
 	if format.read == nil {
-		return nil, fmt.Errorf("basket: %w: %s", ErrModelFormat, format.name)
+		return nil, fmt.Errorf("%w: %s", ErrModelFormat, format.name)
 	}
 	f, err := format.read(data, &c)
 	if err != nil {
-		return nil, fmt.Errorf("basket: %w: %s: %w", ErrModelFormat, format.name, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrModelFormat, format.name, err)
 	}
 	f.info.Format = format.name
 	f.info.Trees, f.info.Leaves, f.info.Depth = f.forest.Trees(), f.forest.Leaves(), f.forest.Depth()
@@ -168,20 +202,6 @@ func ReadModel(r io.Reader, opts ...ModelOption) (Model, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// LoadModel is ReadModel for the file at path.
-func LoadModel(path string, opts ...ModelOption) (Model, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("basket: %w", err)
-	}
-	defer file.Close()
-	m, err := ReadModel(file, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return m, nil
 }
 
 // A format is a kind of model file.
@@ -204,7 +224,8 @@ func detect(data []byte) format {
 		return format{name: "json, as xgboost writes it: not read yet; LightGBM models are read as text, by save_model"}
 	case bytes.HasPrefix(data, []byte("binf")):
 		return format{name: "xgboost binary: not read yet"}
-	case data[0] == 0x80, bytes.HasPrefix(data, []byte{0x78}), bytes.HasPrefix(data, []byte{0x1f, 0x8b}), bytes.HasPrefix(data, []byte("BZ")):
+	case data[0] == 0x80, len(data) > 1 && data[0] == 0x78 && (0x7800+int(data[1]))%31 == 0, // zlib
+		bytes.HasPrefix(data, []byte{0x1f, 0x8b}), bytes.HasPrefix(data, []byte("BZh")):
 		return format{name: "pickle or joblib, as scikit-learn writes it: not read yet"}
 	}
 	return format{name: fmt.Sprintf("unknown format, starting with %q: want LightGBM text, whose first line is \"tree\"", data[:min(len(data), 16)])}
@@ -226,9 +247,9 @@ func readLightGBM(data []byte, c *modelConfig) (*Forest, error) {
 func featureNames(own, given []string, n int) ([]string, error) {
 	switch {
 	case given != nil && len(given) != n:
-		return nil, fmt.Errorf("basket: %w: %d feature names given, %q: the model has %d features", ErrFeatureMismatch, len(given), given, n)
+		return nil, fmt.Errorf("%w: %d feature names given, %q: the model has %d features", ErrFeatureMismatch, len(given), given, n)
 	case own != nil && given != nil && !slices.Equal(own, given):
-		return nil, fmt.Errorf("basket: %w: feature names given, %q, are not the model's own, %q", ErrFeatureMismatch, given, own)
+		return nil, fmt.Errorf("%w: feature names given, %q, are not the model's own, %q", ErrFeatureMismatch, given, own)
 	case own != nil:
 		given = own
 	case given == nil && n == len(FeatureNames()):
@@ -242,7 +263,7 @@ func featureNames(own, given []string, n int) ([]string, error) {
 	seen := make(map[string]bool, n)
 	for _, name := range given {
 		if seen[name] {
-			return nil, fmt.Errorf("basket: %w: two features of the model are named %q", ErrFeatureMismatch, name)
+			return nil, fmt.Errorf("%w: two features of the model are named %q", ErrFeatureMismatch, name)
 		}
 		seen[name] = true
 	}

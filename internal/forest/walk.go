@@ -1,9 +1,6 @@
 package forest
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // Margin sets dst to the margins of rows: dst[i*Margins()+k] is the k-th of row
 // i, which is rows[i*Features():][:Features()]. Both lengths must fit; it panics
@@ -16,6 +13,22 @@ func (f *Forest) Margin(dst, rows []float64) {
 // row i.
 func (f *Forest) Predict(dst, rows []float64) {
 	f.each(dst, rows, f.Outputs(), true)
+}
+
+// Finish turns margins, Margins a row, into predictions, Outputs a row: Predict
+// is Margin and then Finish. It uses margins as scratch, so dst may be the same
+// slice. Both lengths must fit; it panics if they do not.
+func (f *Forest) Finish(dst, margins []float64) {
+	in, out := f.Margins(), f.Outputs()
+	n := len(margins) / in
+	if n*in != len(margins) || n*out != len(dst) {
+		panic("forest: lengths of dst and margins do not fit")
+	}
+	for i := range n {
+		s := margins[i*in:][:in]
+		f.finish(s)
+		copy(dst[i*out:][:out], s)
+	}
 }
 
 func (f *Forest) each(dst, rows []float64, width int, finish bool) {
@@ -100,7 +113,7 @@ func (c *Categories) left(v float64) bool {
 	switch {
 	case v <= -1 || c.BelowZero && v < 0:
 		return c.NegativeLeft
-	case v >= math.MaxInt32:
+	case v >= 1<<31:
 		return c.RestLeft
 	}
 	i := uint32(int32(v))

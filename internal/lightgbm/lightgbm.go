@@ -69,7 +69,7 @@ func Read(data []byte, opt Options) (*File, error) {
 	case n%h.perRound != 0:
 		return nil, fmt.Errorf("%d trees: want a multiple of num_tree_per_iteration=%d", n, h.perRound)
 	}
-	if h.average {
+	if h.average && !opt.Margin {
 		model.Average = n / h.perRound
 	}
 	file.Forest, err = forest.New(model)

@@ -180,20 +180,18 @@ func (b block) categories(sets int) ([][]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, low := range bounds[:sets] {
+		if i == 0 && low != 0 || low > bounds[i+1] {
+			return nil, fmt.Errorf("cat_boundaries[%d] = %d: want them to start at 0 and never to fall", i, low)
+		}
+	}
 	words, err := b.uint32s("cat_threshold", bounds[sets])
 	if err != nil {
 		return nil, err
 	}
 	categories := make([][]uint32, sets)
 	for i := range categories {
-		low, high := bounds[i], bounds[i+1]
-		if i == 0 && low != 0 || low > high {
-			return nil, fmt.Errorf("cat_boundaries[%d] = %d: want them to start at 0 and never to fall", i, low)
-		}
-		if high > len(words) {
-			return nil, fmt.Errorf("cat_boundaries[%d] = %d: cat_threshold has %d words", i+1, high, len(words))
-		}
-		categories[i] = words[low:high:high]
+		categories[i] = words[bounds[i]:bounds[i+1]:bounds[i+1]]
 	}
 	return categories, nil
 }

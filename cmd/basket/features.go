@@ -1,0 +1,28 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/basketparquet"
+)
+
+type featuresCmd struct {
+	Data    string `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet."`
+	Out     string `required:"" placeholder:"FILE.parquet" help:"Parquet file to write: user_id, ${features}, total_orders; one row a user, by user_id."`
+	Meaning string `enum:"last-order,next-order" default:"last-order" help:"Which order a feature row describes: last-order or next-order (${default})."`
+}
+
+func (c *featuresCmd) Run() error {
+	if err := wantExtension("--out", c.Out, ".parquet"); err != nil {
+		return err
+	}
+	history, err := basketparquet.Materialize(os.DirFS(c.Data), meaning(c.Meaning))
+	if err != nil {
+		return err
+	}
+	return writeWhole(c.Out, func(w io.Writer) error {
+		return basketparquet.WriteRows(w, basket.FeatureNames(), history.Latest())
+	})
+}

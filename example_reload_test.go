@@ -1,0 +1,34 @@
+package basket_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/basket-go/basket"
+)
+
+// A model that does not fit is refused, and the old one stays.
+func ExamplePredictor_SetModel() {
+	p := demoPredictor()
+	model, err := basket.LoadModel(demoShop+"/model.txt", basket.WithMargin())
+	if err == nil {
+		err = p.SetModel("default", model)
+	}
+	fmt.Println(err)
+	_, err = basket.ReadModel(strings.NewReader("not a model"))
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// basket: bad model: unknown format, starting with "not a model": want LightGBM text, whose first line is "tree"
+}
+
+// A goroutine of the caller's follows a file.
+func ExamplePredictor_Watch() {
+	p := demoPredictor()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	fmt.Println(p.Watch(ctx, "default", demoShop+"/model.txt", 10*time.Millisecond))
+	// Output: context deadline exceeded
+}

@@ -1,0 +1,140 @@
+// Command server shows basket in a service of its own: orders and a model in,
+// prices out over HTTP. Without flags it serves a demo shop that is embedded in
+// it.
+//
+//	go run ./examples/server [-data DIR] [-model FILE] [-addr HOST:PORT] [-logs DIR]
+//
+// Each flag can be given as an environment variable instead: BASKET_DATA,
+// BASKET_MODEL, BASKET_ADDR and BASKET_LOGS.
+package main
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/basketparquet"
+	"github.com/basket-go/basket/serve"
+)
+
+// demo is a synthetic shop; demo/make.py made it.
+//
+//go:embed demo/*.parquet demo/model.txt
+var demo embed.FS
+
+// demoUser is one of its users.
+const demoUser = "0cad47d6c469dc763adb1d206463099d94102e680eb2815de5d0ae055bdd72e2f2df884c327bfffbbefed72720bb6ec523e244912bf26aa78f5fe7d7ab893bc7"
+
+func main() {
+	data := flag.String("data", os.Getenv("BASKET_DATA"), "folder of orders.parquet, regulars.parquet and inventory.parquet; the demo shop if empty")
+	model := flag.String("model", os.Getenv("BASKET_MODEL"), "model file; the demo shop's if empty")
+	addr := flag.String("addr", cmp.Or(os.Getenv("BASKET_ADDR"), "127.0.0.1:8000"), "address to listen on")
+	logs := flag.String("logs", os.Getenv("BASKET_LOGS"), "folder for service_metrics.txt and model_metrics.txt; standard error if empty")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	if err := run(ctx, *data, *model, *addr, *logs, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (err error) {
+	serviceLog, modelLog, closeLogs, err := openLogs(ctx, logs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLogs()) }()
+
+	p, userID, err := newPredictor(data, model, serviceLog, modelLog)
+	if err != nil {
+		serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "Failed to initialize API", Err: err})
+		return err
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "API initialized successfully"})
+	fmt.Fprintf(out, "Serving on %s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[2]s\"}'\n\n", listener.Addr(), userID)
+	return serve.Run(ctx, listener, basket.NewHandler(p))
+}
+
+// newPredictor loads what it is to serve, and names a user of it.
+func newPredictor(data, model string, serviceLog, modelLog *basket.TextLogger) (*basket.Predictor, string, error) {
+	shop, err := fs.Sub(demo, "demo")
+	if err != nil {
+		return nil, "", err
+	}
+	userID := demoUser
+	if data != "" {
+		shop, userID = os.DirFS(data), ""
+	}
+	history, err := basketparquet.Materialize(shop, basket.LastOrder)
+	if err != nil {
+		return nil, "", err
+	}
+	store, err := basket.NewMemoryStore(history.Latest())
+	if err != nil {
+		return nil, "", err
+	}
+	for row := range history.Latest() {
+		userID = cmp.Or(userID, row.UserID)
+		break
+	}
+	forest, err := loadModel(model)
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := basket.New(
+		basket.WithStore(store), basket.WithModel(forest),
+		basket.WithServiceLogger(serviceLog), basket.WithModelLogger(modelLog),
+	)
+	return p, userID, err
+}
+
+func loadModel(path string) (basket.Model, error) {
+	if path != "" {
+		return basket.LoadModel(path)
+	}
+	file, err := demo.Open("demo/model.txt")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return basket.ReadModel(file)
+}
+
+// openLogs opens both logs in dir, or else on standard error, and returns what
+// writes out their last lines.
+func openLogs(ctx context.Context, dir string) (service, model *basket.TextLogger, closeLogs func() error, err error) {
+	if dir == "" {
+		both := basket.NewTextLogger(os.Stderr)
+		return both, both, func() error { return nil }, nil
+	}
+	report := func(err error) { fmt.Fprintln(os.Stderr, err) }
+	s, err := serve.OpenLogFile(filepath.Join(dir, "service_metrics.txt"), basket.ServiceLogHeader, report)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m, err := serve.OpenLogFile(filepath.Join(dir, "model_metrics.txt"), basket.ModelLogHeader, report)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, s.Close())
+	}
+	serve.ReopenOnHangup(ctx, report, s, m)
+	closeLogs = func() error { return errors.Join(s.Close(), m.Close()) }
+	return basket.NewTextLogger(s), basket.NewTextLogger(m), closeLogs, nil
+}
