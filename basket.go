@@ -166,6 +166,10 @@ type Result struct {
 // or the model is an error. With a MemoryStore, a Forest and no logger it
 // allocates nothing.
 func (p *Predictor) Predict(ctx context.Context, userID string) (Prediction, error) {
+	return p.predictBy(ctx, p.routes.Load(), userID)
+}
+
+func (p *Predictor) predictBy(ctx context.Context, all *routes, userID string) (Prediction, error) {
 	if fault := userIDFault(userID); fault != "" {
 		return Prediction{UserID: userID}, fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
 	}
@@ -173,7 +177,6 @@ func (p *Predictor) Predict(ctx context.Context, userID string) (Prediction, err
 	if len(p.modelLogger) > 0 {
 		start = time.Now()
 	}
-	all := p.routes.Load()
 	b := p.route(all, userID)
 	result := Result{Prediction: Prediction{UserID: userID, Route: b.name, Model: b.text, Features: p.features}}
 	result.Row, result.Err = p.row(ctx, userID)
@@ -187,6 +190,33 @@ func (p *Predictor) Predict(ctx context.Context, userID string) (Prediction, err
 		p.runShadows(ctx, all, []Result{result})
 	}
 	return result.Prediction, result.Err
+}
+
+// An Explanation is a Prediction with SHAP contributions.
+type Explanation struct {
+	Prediction
+	Bias          float64
+	Contributions []float64 // by Features, in margin units; 0 for a feature that the model does not use
+}
+
+// Explain predicts and attributes: Bias plus the sum of Contributions is the
+// margin, the score before the model's link function. Its errors are those of
+// Predict, or wrap errors.ErrUnsupported if the model is no Explainer or none of
+// its rows can be explained.
+func (p *Predictor) Explain(ctx context.Context, userID string) (Explanation, error) {
+	all := p.routes.Load() // once, so that the same model predicts and explains
+	prediction, err := p.predictBy(ctx, all, userID)
+	e := Explanation{Prediction: prediction}
+	if err != nil {
+		return e, err
+	}
+	b := p.route(all, userID)
+	contributions, bias, err := b.explain(ctx, prediction.Row.Values)
+	if err != nil {
+		return e, err
+	}
+	e.Bias, e.Contributions = bias, contributions
+	return e, nil
 }
 
 // batchRows bounds how many rows PredictBatch looks up and predicts at a time.
@@ -465,6 +495,39 @@ func (b *bound) predictAll(ctx context.Context, results []Result, mine []int) {
 			results[k].Value = dst[i]
 		}
 	}
+}
+
+// explain attributes one row of the store, in the order of its features. It is
+// the one place that asks whether a Model is an Explainer.
+func (b *bound) explain(ctx context.Context, values []float64) (contributions []float64, bias float64, err error) {
+	m, ok := b.model.(Explainer)
+	if !ok {
+		return nil, 0, fmt.Errorf("basket: cannot explain: %w: a model of type %T has no Explain", errors.ErrUnsupported, b.model)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			contributions, bias, err = nil, 0, fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
+		}
+	}()
+	own := make([]float64, b.width)
+	if bias, err = m.Explain(ctx, own, b.columns(nil, values)); err != nil {
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil, 0, err
+		}
+		return nil, 0, modelError(err)
+	}
+	contributions = own
+	if b.from != nil {
+		contributions = make([]float64, len(values))
+		for j, at := range b.from {
+			contributions[at] = own[j]
+		}
+	}
+	sum := bias
+	for _, c := range contributions {
+		sum += c
+	}
+	return contributions, bias, checkValue(sum)
 }
 
 // columns appends the model's columns of a row of the store.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,11 +31,14 @@ func WithMaxBody(n int64) HandlerOption {
 //	GET /status     200 {"status":"OK","timestamp":"..."}
 //	POST /predict   {"user_id":"abc123"}
 //	                200 {"user_id":"abc123","predicted_price":53.6,"timestamp":"..."}
+//	POST /predict?explain=true
+//	                the same with "bias" and "contributions", an object of one number
+//	                a feature: SHAP, whose sum is the score before the link function
 //
 // Every failure is a JSON object with one string, "detail", which tells nothing
 // of the inside: 400 for a body that cannot be used, 404 for an unknown user or
 // path, 405 for another method, 413 for a body that is too long, 415 for another
-// media type than JSON, 500 if the model fails, and 503 with Retry-After if store
+// media type than JSON, 500 if the model fails, 501 if it cannot explain, and 503 with Retry-After if store
 // or model are not there. Each request is told to the service loggers.
 func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
 	h := &handler{p: p, maxBody: maxBody}
@@ -113,7 +117,17 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	if no != nil {
 		return no
 	}
-	prediction, err := h.p.Predict(r.Context(), userID)
+	explain, no := wantsExplanation(r.URL.RawQuery)
+	if no != nil {
+		return no
+	}
+	var e Explanation
+	var err error
+	if explain {
+		e, err = h.p.Explain(r.Context(), userID)
+	} else {
+		e.Prediction, err = h.p.Predict(r.Context(), userID)
+	}
 	if err != nil {
 		no := refuse(err)
 		if no.status == http.StatusServiceUnavailable {
@@ -123,13 +137,43 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	}
 	buf.Reset()
 	buf.WriteString(`{"user_id":`)
-	buf.Write(appendJSON(buf.AvailableBuffer(), prediction.UserID))
+	buf.Write(appendJSON(buf.AvailableBuffer(), e.UserID))
 	buf.WriteString(`,"predicted_price":`)
-	buf.Write(appendNumber(buf.AvailableBuffer(), prediction.Value))
+	buf.Write(appendNumber(buf.AvailableBuffer(), e.Value))
+	if explain {
+		buf.WriteString(`,"bias":`)
+		buf.Write(appendNumber(buf.AvailableBuffer(), e.Bias))
+		buf.WriteString(`,"contributions":{`)
+		for j, c := range e.Contributions {
+			if j > 0 {
+				buf.WriteByte(',')
+			}
+			buf.Write(appendJSON(buf.AvailableBuffer(), e.Features[j]))
+			buf.WriteByte(':')
+			buf.Write(appendNumber(buf.AvailableBuffer(), c))
+		}
+		buf.WriteByte('}')
+	}
 	buf.WriteString(`,"timestamp":"`)
 	buf.Write(appendTimestamp(buf.AvailableBuffer()))
 	buf.WriteString(`"}`)
 	return nil
+}
+
+// wantsExplanation reads the query's explain, a boolean.
+func wantsExplanation(query string) (bool, *refusal) {
+	if query == "" {
+		return false, nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil || !values.Has("explain") {
+		return false, nil // not ours to judge
+	}
+	explain, err := strconv.ParseBool(values.Get("explain"))
+	if err != nil {
+		return false, invalid(http.StatusBadRequest, "Query parameter explain: want true or false")
+	}
+	return explain, nil
 }
 
 // refuse is the only table from an Error to a status.
@@ -139,6 +183,8 @@ func refuse(err error) *refusal {
 		return &refusal{http.StatusBadRequest, "Invalid user ID", err}
 	case errors.Is(err, ErrUserNotFound):
 		return &refusal{http.StatusNotFound, "User not found", err}
+	case errors.Is(err, errors.ErrUnsupported):
+		return &refusal{http.StatusNotImplemented, "The model cannot explain", err}
 	case errors.Is(err, ErrPrediction), errors.Is(err, ErrFeatureMismatch), errors.Is(err, ErrModelFormat):
 		return &refusal{http.StatusInternalServerError, "Prediction service error", err}
 	}

@@ -234,6 +234,44 @@ func TestHandler_price(t *testing.T) {
 	}
 }
 
+// TestHandler_explain: the contributions and the bias add up to the price of a
+// model without a link.
+func TestHandler_explain(t *testing.T) {
+	ask := func(h http.Handler, query string) (int, string) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/predict"+query, strings.NewReader(`{"user_id":"a"}`)))
+		return w.Code, w.Body.String()
+	}
+	s := mustStore(t, row("a", 1, 5))
+	h := basket.NewHandler(mustNew(t, basket.WithStore(s), basket.WithModel(loadForest(t, regressionModel))))
+	code, body := ask(h, "?explain=true")
+	var got struct {
+		Price         float64 `json:"predicted_price"`
+		Bias          float64
+		Contributions map[string]float64
+	}
+	if err := json.Unmarshal([]byte(body), &got); code != 200 || err != nil || len(got.Contributions) != 4 {
+		t.Fatalf("%d %s, %v", code, body, err)
+	}
+	sum := got.Bias
+	for _, name := range basket.FeatureNames() {
+		sum += got.Contributions[name]
+	}
+	if math.Abs(sum-got.Price) > 1e-9*got.Price {
+		t.Errorf("bias and contributions add up to %v, want %v", sum, got.Price)
+	}
+	if code, body := ask(h, "?explain=0&x"); code != 200 || strings.Contains(body, "bias") {
+		t.Errorf("explain=0: %d %s", code, body)
+	}
+	if code, body := ask(h, "?explain=maybe"); code != 400 || body != `{"detail":"Query parameter explain: want true or false"}` {
+		t.Errorf("explain=maybe: %d %s", code, body)
+	}
+	h = basket.NewHandler(mustNew(t, basket.WithStore(s), basket.WithModel(constant(1))))
+	if code, body := ask(h, "?explain=true"); code != 501 || body != `{"detail":"The model cannot explain"}` {
+		t.Errorf("a model that cannot: %d %s", code, body)
+	}
+}
+
 // FuzzHandler holds the reading of bodies against package json's.
 func FuzzHandler(f *testing.F) {
 	for _, body := range []string{

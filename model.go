@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,17 @@ type Model interface {
 	// Predict sets dst[i] to the prediction for the i-th row of rows, which is
 	// row-major and len(dst)*len(Features()) long. It keeps neither slice.
 	Predict(ctx context.Context, dst, rows []float64) error
+}
+
+// An Explainer is a Model that can attribute a prediction to its features.
+type Explainer interface {
+	Model
+
+	// Explain sets dst to one SHAP contribution per feature of row. Bias plus
+	// their sum is the margin: the score before the model's link function. A
+	// model of which no row can be explained gives an error that wraps
+	// errors.ErrUnsupported.
+	Explain(ctx context.Context, dst, row []float64) (bias float64, err error)
 }
 
 // A ModelInfo describes a model that was read from a file.
@@ -119,6 +131,21 @@ func (f *Forest) each(ctx context.Context, dst, rows []float64, width, what int)
 		}
 	}
 	return nil
+}
+
+// Explain sets dst to one SHAP contribution per feature of row, by the exact
+// path-dependent TreeSHAP, and returns the bias. Models of several margins or
+// with linear leaves, and files that do not tell how many training rows went
+// through each node, are errors.ErrUnsupported.
+func (f *Forest) Explain(ctx context.Context, dst, row []float64) (bias float64, err error) {
+	bias, err = f.forest.Explain(ctx, dst, row)
+	switch {
+	case err == nil:
+		return bias, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	}
+	return 0, fmt.Errorf("basket: cannot explain: %w: %w", errors.ErrUnsupported, err)
 }
 
 // A ModelOption says how to read a model.
@@ -270,4 +297,4 @@ func featureNames(own, given []string, n int) ([]string, error) {
 	return given, nil
 }
 
-var _ Model = (*Forest)(nil)
+var _ Explainer = (*Forest)(nil)

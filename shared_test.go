@@ -27,8 +27,9 @@ func needShared(t testing.TB) {
 	}
 }
 
-// parquetGolden reads inputs, margins and predictions from a parquet file.
-func parquetGolden(t *testing.T, path string) golden {
+// parquetColumns reads the columns whose names are a prefix and a number, or
+// the prefix alone, row-major.
+func parquetColumns(t *testing.T, path, prefix string) []float64 {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -43,28 +44,41 @@ func parquetGolden(t *testing.T, path string) golden {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(prefix string) (values []float64, width int) {
-		var names []string
-		for _, name := range table.Columns() {
-			if rest, ok := strings.CutPrefix(name, prefix); ok && strings.Trim(rest, "0123456789") == "" {
-				names = append(names, name)
-			}
+	var names []string
+	for _, name := range table.Columns() {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && strings.Trim(rest, "0123456789") == "" {
+			names = append(names, name)
 		}
-		if len(names) == 0 {
-			return nil, 0
-		}
+	}
+	var values []float64
+	if len(names) > 0 {
 		for rows, err := range table.Rows(names...) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			values = append(values, rows...)
 		}
-		return values, len(names)
 	}
-	var g golden
-	g.rows, g.columns = read("x")
-	g.margin, g.margins = read("margin")
-	g.y, g.outputs = read("y")
+	if want := int(table.NumRows()) * len(names); len(values) != want {
+		t.Fatalf("%s: %d values, want %d", path, len(values), want)
+	}
+	return values
+}
+
+// parquetGolden reads inputs, margins and predictions for a model of some
+// columns and outputs.
+func parquetGolden(t *testing.T, path string) golden {
+	t.Helper()
+	y := parquetColumns(t, path, "y")
+	g := golden{rows: parquetColumns(t, path, "x"), margin: parquetColumns(t, path, "margin"), y: y}
+	n := 3000
+	if strings.Contains(path, "older") {
+		n = 1200
+	}
+	g.columns, g.margins, g.outputs = len(g.rows)/n, len(g.margin)/n, len(g.y)/n
+	if len(g.rows)%n != 0 || g.columns == 0 || g.outputs == 0 {
+		t.Fatalf("%s: %d values and %d predictions, want those of %d rows", path, len(g.rows), len(y), n)
+	}
 	return g
 }
 
@@ -85,11 +99,60 @@ func TestReadModel_shared(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			checkGolden(t, m, parquetGolden(t, stem+".golden.parquet"))
+		})
+	}
+}
+
+// TestForest_Explain_shared holds contributions against the libraries' own:
+// within 1e-6 of the row's largest number, as XGBoost computes them in float32;
+// and bias and contributions against the margin, within 1e-9.
+func TestForest_Explain_shared(t *testing.T) {
+	needShared(t)
+	paths, _ := filepath.Glob(shared + "/models/lgbm-*.contrib.parquet")
+	if len(paths) < 8 {
+		t.Fatalf("only %d files", len(paths))
+	}
+	for _, path := range paths {
+		stem := strings.TrimSuffix(path, ".contrib.parquet")
+		t.Run(filepath.Base(stem), func(t *testing.T) {
+			files, _ := filepath.Glob(stem + ".[tju][xsb]*")
+			f := loadForest(t, files[0])
 			g := parquetGolden(t, stem+".golden.parquet")
-			if len(g.rows) < 1000*g.columns {
-				t.Fatalf("only %d values", len(g.rows))
+			want := parquetColumns(t, path, "c")
+			bias := parquetColumns(t, path, "bias")
+			n := f.Info().Features
+			if len(want) != 300*n || len(bias) != 300 {
+				t.Fatalf("%d contributions and %d biases", len(want), len(bias))
 			}
-			checkGolden(t, m, g)
+			got, margin := make([]float64, n), make([]float64, 1)
+			worst, worstSum := 0.0, 0.0
+			for i := range 300 {
+				row := g.rows[i*n:][:n]
+				gotBias, err := f.Explain(t.Context(), got, row)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := f.Margin(t.Context(), margin, row); err != nil {
+					t.Fatal(err)
+				}
+				size, sum := math.Abs(gotBias), gotBias
+				for _, c := range got {
+					size, sum = max(size, math.Abs(c)), sum+c
+				}
+				worst = max(worst, math.Abs(gotBias-bias[i])/size)
+				for j := range got {
+					worst = max(worst, math.Abs(got[j]-want[i*n+j])/size)
+				}
+				worstSum = max(worstSum, math.Abs(sum-margin[0])/size)
+			}
+			t.Logf("largest difference: %.2g of contributions, %.2g of sums", worst, worstSum)
+			if worst > 1e-6 {
+				t.Errorf("a contribution differs by %v of the row's largest", worst)
+			}
+			if worstSum > 1e-9 {
+				t.Errorf("bias and contributions differ from the margin by %v", worstSum)
+			}
 		})
 	}
 }

@@ -20,6 +20,7 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Serve predictions over HTTP: GET /status and POST /predict."`
 	Features featuresCmd `cmd:"" help:"Compute the feature row of each user from a folder of orders."`
 	Score    scoreCmd    `cmd:"" help:"Predict for each row of a parquet or CSV file."`
+	Explain  explainCmd  `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`
 	Inspect  inspectCmd  `cmd:"" help:"Describe a model file."`
 }
 

@@ -4,17 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketleaves"
-	"github.com/basket-go/basket/basketparquet"
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 type scoreCmd struct {
@@ -34,9 +28,6 @@ type scorer interface {
 }
 
 func (c *scoreCmd) Run(ctx context.Context, t terminal) error {
-	if err := wantExtension("--in", c.In, ".parquet", ".csv"); err != nil {
-		return err
-	}
 	if err := wantExtension("--out", c.Out, ".parquet", ".csv"); err != nil {
 		return err
 	}
@@ -44,41 +35,21 @@ func (c *scoreCmd) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	in, err := openTable(c.In)
+	in, columns, err := openInput(c.In, model)
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	columns, err := chooseColumns(in.columns, model.Features())
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.In, err)
-	}
 	predict, width := model.Predict, model.Outputs()
 	if c.Margin {
 		predict, width = model.Margin, model.Margins()
 	}
 	return writeWhole(c.Out, func(w io.Writer) error {
-		bar := progress(in.size, t)
-		defer bar.Finish()
-		results := func(yield func([]float64, error) bool) {
-			var dst []float64
-			for rows, err := range in.rows(columns) {
-				if err == nil {
-					n := len(rows) / len(columns)
-					dst = slices.Grow(dst[:0], n*width)[:n*width]
-					err = predict(ctx, dst, rows)
-				}
-				if err != nil {
-					yield(nil, fmt.Errorf("%s: %w", c.In, err))
-					return
-				}
-				_ = bar.Set64(in.done())
-				if !yield(dst, nil) {
-					return
-				}
-			}
-		}
-		return writeTable(w, filepath.Ext(c.Out), outputNames(width), results)
+		return writeTable(w, filepath.Ext(c.Out), outputNames(width), in.mapped(columns, t, "scoring", func(dst, rows []float64) ([]float64, error) {
+			n := len(rows) / len(columns) * width
+			dst = slices.Grow(dst, n)[:n]
+			return dst, predict(ctx, dst, rows)
+		}))
 	})
 }
 
@@ -101,26 +72,6 @@ func (c *scoreCmd) load() (scorer, error) {
 	return s, nil
 }
 
-// chooseColumns finds the model's features among the columns of a file: by
-// name, or else as x0, x1, ...
-func chooseColumns(found, features []string) ([]string, error) {
-	numbered := make([]string, len(features))
-	for j := range numbered {
-		numbered[j] = fmt.Sprintf("x%d", j)
-	}
-	named := slices.ContainsFunc(features, func(name string) bool { return slices.Contains(found, name) })
-	wanted := features
-	if !named {
-		wanted = numbered
-	}
-	for _, name := range wanted {
-		if !slices.Contains(found, name) {
-			return nil, fmt.Errorf("column %q is missing: wanted the columns %q, or else %q; found %q", name, features, numbered, found)
-		}
-	}
-	return wanted, nil
-}
-
 func outputNames(width int) []string {
 	if width == 1 {
 		return []string{"y"}
@@ -130,23 +81,4 @@ func outputNames(width int) []string {
 		names[k] = fmt.Sprintf("y%d", k)
 	}
 	return names
-}
-
-// writeTable writes batches in the form that the extension says.
-func writeTable(w io.Writer, extension string, names []string, batches iter.Seq2[[]float64, error]) error {
-	if strings.EqualFold(extension, ".csv") {
-		return writeCSV(w, names, batches)
-	}
-	return basketparquet.WriteTable(w, names, batches)
-}
-
-// progress shows how far long work has come, if somebody looks.
-func progress(size int64, t terminal) *progressbar.ProgressBar {
-	if f, ok := t.err.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return progressbar.DefaultSilent(size)
-	}
-	return progressbar.NewOptions64(size,
-		progressbar.OptionSetWriter(t.err), progressbar.OptionSetDescription("scoring"),
-		progressbar.OptionThrottle(200_000_000), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(),
-	)
 }

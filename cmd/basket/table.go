@@ -19,6 +19,7 @@ import (
 
 // A table is an input file of columns of numbers.
 type table struct {
+	path    string
 	columns []string
 	rows    func(columns []string) iter.Seq2[[]float64, error] // row-major batches, valid until the next
 	size    int64                                              // of the work, in units of its own
@@ -48,7 +49,7 @@ func openTable(path string) (*table, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t.close = func() { _ = f.Close() }
+	t.path, t.close = path, func() { _ = f.Close() }
 	return t, nil
 }
 
@@ -150,6 +151,14 @@ func number(field string) (float64, error) {
 		err = nil
 	}
 	return v, err
+}
+
+// writeTable writes batches in the form that the extension says.
+func writeTable(w io.Writer, extension string, names []string, batches iter.Seq2[[]float64, error]) error {
+	if strings.EqualFold(extension, ".csv") {
+		return writeCSV(w, names, batches)
+	}
+	return basketparquet.WriteTable(w, names, batches)
 }
 
 // writeCSV writes numbers in the shortest form that reads back as the same.
