@@ -67,6 +67,13 @@ type serviceEvents struct {
 	events []basket.ServiceEvent
 }
 
+// all returns what has been told so far.
+func (l *serviceEvents) all() []basket.ServiceEvent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.events)
+}
+
 func (l *serviceEvents) LogService(_ context.Context, e basket.ServiceEvent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -429,33 +436,37 @@ func TestPredictor_Watch(t *testing.T) {
 			}
 			return got.Model
 		}
+		settle := func() {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+		}
 		first := model()
-		time.Sleep(5 * time.Second)
-		if len(log.events) != 0 {
-			t.Errorf("no change, but told of %v", log.events)
+		settle()
+		if len(log.all()) != 0 {
+			t.Errorf("no change, but told of %v", log.all())
 		}
 
 		write(poisson[:len(poisson)/2])
-		time.Sleep(5 * time.Second)
-		if model() != first || len(log.events) != 1 || !errors.Is(log.events[0].Err, basket.ErrModelFormat) {
-			t.Errorf("a damaged file: model %s, told of %v", model(), log.events)
+		settle()
+		if model() != first || len(log.all()) != 1 || !errors.Is(log.all()[0].Err, basket.ErrModelFormat) {
+			t.Errorf("a damaged file: model %s, told of %v", model(), log.all())
 		}
 
 		write(poisson)
-		time.Sleep(5 * time.Second)
-		if model() == first || len(log.events) != 2 || log.events[1].Err != nil {
-			t.Errorf("a new file: model %s, told of %v", model(), log.events)
+		settle()
+		if model() == first || len(log.all()) != 2 || log.all()[1].Err != nil {
+			t.Errorf("a new file: model %s, told of %v", model(), log.all())
 		}
 
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second)
-		if len(log.events) != 3 || !errors.Is(log.events[2].Err, os.ErrNotExist) {
-			t.Errorf("no file: told of %v", log.events)
+		settle()
+		if len(log.all()) != 3 || !errors.Is(log.all()[2].Err, os.ErrNotExist) {
+			t.Errorf("no file: told of %v", log.all())
 		}
 		write(regression)
-		time.Sleep(5 * time.Second)
+		settle()
 		if model() != first {
 			t.Errorf("the file is back: model %s, want %s", model(), first)
 		}
