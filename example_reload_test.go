@@ -21,7 +21,7 @@ func ExamplePredictor_SetModel() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// basket: bad model: unknown format, starting with "not a model": want LightGBM text, whose first line is "tree"
+	// basket: bad model: unknown format, starting with "not a model": want LightGBM's text, or XGBoost's JSON, UBJSON or binary format
 }
 
 // A goroutine of the caller's follows a file.

@@ -60,7 +60,7 @@ func checkGolden(t *testing.T, m basket.Model, g golden) {
 			t.Fatal(err)
 		}
 		for k, v := range one {
-			if math.Float64bits(v) != math.Float64bits(g.y[i*g.outputs+k]) {
+			if want := g.y[i*g.outputs+k]; math.Float64bits(v) != math.Float64bits(want) && !(math.IsNaN(v) && math.IsNaN(want)) {
 				t.Fatalf("row %d alone: %v, want %v", i, one, g.y[i*g.outputs:][:g.outputs])
 			}
 		}
@@ -72,7 +72,7 @@ func compareBits(t *testing.T, name string, got, want []float64, g golden) {
 	width := len(got) * g.columns / len(g.rows)
 	bad := 0
 	for i := range want {
-		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
+		if math.Float64bits(got[i]) != math.Float64bits(want[i]) && !(math.IsNaN(got[i]) && math.IsNaN(want[i])) {
 			if bad++; bad <= 3 {
 				row := i / width
 				t.Errorf("%s of row %d %v: %v, want %v", name, row, g.rows[row*g.columns:][:g.columns], got[i], want[i])
@@ -111,27 +111,42 @@ func readCSV(t *testing.T, path string) (header []string, values [][]float64) {
 	return records[0], values
 }
 
-// TestReadModel_golden reads every model of testdata/models, whose rows stand at
-// thresholds and their neighbours, and at zeros, infinities and missing values.
+// TestReadModel_golden reads every model of testdata/models, in each format that
+// is there. Their rows stand at thresholds and their neighbours, and at zeros,
+// infinities and missing values.
 func TestReadModel_golden(t *testing.T) {
-	origins, _ := filepath.Glob("testdata/models/lightgbm-*/origin.json")
-	if len(origins) < 17 {
-		t.Fatalf("only %d models in testdata/models", len(origins))
+	files, _ := filepath.Glob("testdata/models/[lx]*/model.*")
+	if len(files) < 55 {
+		t.Fatalf("only %d models in testdata/models", len(files))
 	}
-	for _, origin := range origins {
-		dir := filepath.Dir(origin)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			files, _ := filepath.Glob(filepath.Join(dir, "model.*"))
-			m, err := basket.LoadModel(files[0])
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		t.Run(strings.TrimPrefix(file, "testdata/models/"), func(t *testing.T) {
+			m, err := basket.LoadModel(file)
+			if strings.Contains(dir, "vector-leaf") {
+				if !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), "leaves that are vectors") {
+					t.Errorf("leaves that are vectors: %v", err)
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkGolden(t, m, csvGolden(t, dir))
+			checkGolden(t, m, csvGolden(t, dir, ""))
+			if best := csvGolden(t, dir, "best_"); best.outputs > 0 {
+				if m, err = basket.LoadModel(file, basket.WithBestIteration()); err != nil {
+					t.Fatal(err)
+				}
+				checkGolden(t, m, best)
+			}
 		})
 	}
 }
 
-func csvGolden(t *testing.T, dir string) golden {
+// csvGolden reads rows.csv, and the columns margin and y of want.csv, the names
+// of which start with a prefix.
+func csvGolden(t *testing.T, dir, prefix string) golden {
+	t.Helper()
 	var g golden
 	header, values := readCSV(t, filepath.Join(dir, "rows.csv"))
 	g.columns = len(header)
@@ -140,14 +155,22 @@ func csvGolden(t *testing.T, dir string) golden {
 	}
 	header, values = readCSV(t, filepath.Join(dir, "want.csv"))
 	for _, name := range header {
-		if strings.HasPrefix(name, "margin") {
+		switch strings.TrimRight(name, "0123456789") {
+		case prefix + "margin":
 			g.margins++
+		case prefix + "y":
+			g.outputs++
 		}
 	}
-	g.outputs = len(header) - g.margins
 	for _, row := range values {
-		g.margin = append(g.margin, row[:g.margins]...)
-		g.y = append(g.y, row[g.margins:]...)
+		for k, name := range header {
+			switch strings.TrimRight(name, "0123456789") {
+			case prefix + "margin":
+				g.margin = append(g.margin, row[k])
+			case prefix + "y":
+				g.y = append(g.y, row[k])
+			}
+		}
 	}
 	return g
 }
@@ -241,7 +264,7 @@ func TestReadModel_refuses(t *testing.T) {
 
 func TestReadModel_margin(t *testing.T) {
 	f := loadForest(t, "testdata/models/lightgbm-poisson/model.txt", basket.WithMargin())
-	g := csvGolden(t, "testdata/models/lightgbm-poisson")
+	g := csvGolden(t, "testdata/models/lightgbm-poisson", "")
 	g.y = g.margin
 	checkGolden(t, f, g)
 

@@ -82,26 +82,46 @@ func parquetGolden(t *testing.T, path string) golden {
 	return g
 }
 
-// TestReadModel_shared holds the larger models against their own library's
-// answers, to the last bit.
+// TestReadModel_shared holds the larger models, in each format that is there,
+// against their own library's answers.
 func TestReadModel_shared(t *testing.T) {
 	needShared(t)
-	paths, _ := filepath.Glob(shared + "/models/lgbm-*.txt")
-	older, _ := filepath.Glob(shared + "/models/older/lgbm-*.txt")
-	paths = append(paths, older...)
-	if len(paths) < 36 {
-		t.Fatalf("only %d models", len(paths))
+	goldens, _ := filepath.Glob(shared + "/models/*.golden.parquet")
+	older, _ := filepath.Glob(shared + "/models/older/*.golden.parquet")
+	read := 0
+	for _, path := range append(goldens, older...) {
+		stem := strings.TrimSuffix(path, ".golden.parquet")
+		files := modelFiles(t, stem)
+		if len(files) == 0 {
+			continue
+		}
+		g := parquetGolden(t, path)
+		for _, file := range files {
+			read++
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				m, err := basket.LoadModel(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkGolden(t, m, g)
+			})
+		}
 	}
-	for _, path := range paths {
-		stem := strings.TrimSuffix(path, filepath.Ext(path))
-		t.Run(filepath.Base(stem), func(t *testing.T) {
-			m, err := basket.LoadModel(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkGolden(t, m, parquetGolden(t, stem+".golden.parquet"))
-		})
+	if read < 124 {
+		t.Errorf("only %d model files", read)
 	}
+}
+
+// modelFiles finds the files of a model, one a format.
+func modelFiles(t *testing.T, stem string) []string {
+	t.Helper()
+	var files []string
+	for _, extension := range []string{".txt", ".json", ".ubj", ".bin"} {
+		if _, err := os.Stat(stem + extension); err == nil {
+			files = append(files, stem+extension)
+		}
+	}
+	return files
 }
 
 // TestForest_Explain_shared holds contributions against the libraries' own:
@@ -109,15 +129,14 @@ func TestReadModel_shared(t *testing.T) {
 // and bias and contributions against the margin, within 1e-9.
 func TestForest_Explain_shared(t *testing.T) {
 	needShared(t)
-	paths, _ := filepath.Glob(shared + "/models/lgbm-*.contrib.parquet")
-	if len(paths) < 8 {
+	paths, _ := filepath.Glob(shared + "/models/*.contrib.parquet")
+	if len(paths) != 14 {
 		t.Fatalf("only %d files", len(paths))
 	}
 	for _, path := range paths {
 		stem := strings.TrimSuffix(path, ".contrib.parquet")
 		t.Run(filepath.Base(stem), func(t *testing.T) {
-			files, _ := filepath.Glob(stem + ".[tju][xsb]*")
-			f := loadForest(t, files[0])
+			f := loadForest(t, modelFiles(t, stem)[0])
 			g := parquetGolden(t, stem+".golden.parquet")
 			want := parquetColumns(t, path, "c")
 			bias := parquetColumns(t, path, "bias")
@@ -160,7 +179,7 @@ func TestForest_Explain_shared(t *testing.T) {
 // TestReadModel_damaged cuts models off at 200 places and changes 200 single
 // bytes: an error, or a model that predicts.
 func TestReadModel_damaged(t *testing.T) {
-	paths, _ := filepath.Glob("testdata/models/*/model.*")
+	paths, _ := filepath.Glob("testdata/models/[lx]*/model.*")
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {

@@ -198,7 +198,7 @@ func BenchmarkMemoryStore_Row(b *testing.B) {
 		b.Run(fmt.Sprintf("users=%d", users), func(b *testing.B) {
 			ids := make([]string, users)
 			for i := range ids {
-				ids[i] = fmt.Sprintf("%0128x", i*0x9e3779b1)
+				ids[i] = fmt.Sprintf("%0128x", uint64(i)*0x9e3779b1)
 			}
 			s, err := basket.NewMemoryStore(func(yield func(basket.Row) bool) {
 				for _, id := range ids {

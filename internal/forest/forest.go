@@ -95,8 +95,9 @@ type Categories struct {
 	Left     []uint32 // bit c%32 of word c/32: category c goes left
 	RestLeft bool     // where categories beyond Left go
 
-	// Sparse, if not nil, replaces Left: it lists, in ascending order, the few of
-	// many categories that do not go where the rest goes.
+	// Sparse, if not nil, stands for a Left of just the words that its last
+	// category needs, all of whose bits are set but for the categories that it
+	// lists, in ascending order.
 	Sparse []int32
 
 	// NegativeLeft is where values from -1 down go; with BelowZero, all values
@@ -153,6 +154,11 @@ type Forest struct {
 	cover      []float64    // by node; nil if the file does not tell
 	leaves     int
 	depth      int
+
+	// The engine: one of these, or else none, and the nodes are walked.
+	table   *table[float64]
+	table32 *table[float32]
+	stepper *stepper
 }
 
 type linearLeaf struct {
@@ -178,6 +184,72 @@ func (f *Forest) Leaves() int { return f.leaves }
 
 // Depth is the number of splits on the longest way to a leaf.
 func (f *Forest) Depth() int { return f.depth }
+
+// Engine tells how the forest predicts: "table, 92 KB", say.
+func (f *Forest) Engine() string {
+	switch {
+	case f.table != nil:
+		return fmt.Sprintf("table, %d KB", (f.table.bytes()+1023)/1024)
+	case f.table32 != nil:
+		return fmt.Sprintf("table, %d KB", (f.table32.bytes()+1023)/1024)
+	}
+	return "walk"
+}
+
+// output is the output of a tree.
+func (f *Forest) output(tree int) int {
+	if f.outputs == nil {
+		return 0
+	}
+	return int(f.outputs[tree])
+}
+
+// end is the position after a tree's last node.
+func (f *Forest) end(tree int) int {
+	if tree+1 < len(f.roots) {
+		return int(f.roots[tree+1])
+	}
+	return len(f.nodes)
+}
+
+// treeLeaves is the number of a tree's leaves.
+func (f *Forest) treeLeaves(tree int) int {
+	return (f.end(tree) - int(f.roots[tree]) + 1) / 2
+}
+
+// spans returns, for each node of a tree, which leaves hang under it: count of
+// them from first on, if they are numbered from left to right.
+func (f *Forest) spans(tree int) (first, count []int32) {
+	root, end := f.roots[tree], f.end(tree)
+	nodes := f.nodes[root:end]
+	first, count = make([]int32, len(nodes)), make([]int32, len(nodes))
+	for i := len(nodes) - 1; i >= 0; i-- { // children come after their parents
+		count[i] = 1
+		if n := &nodes[i]; n.meta&flagLeaf == 0 {
+			count[i] = count[n.left-root] + count[n.left-root+1]
+		}
+	}
+	for i := range nodes {
+		if n := &nodes[i]; n.meta&flagLeaf == 0 {
+			left := n.left - root
+			first[left], first[left+1] = first[i], first[i]+count[left]
+		}
+	}
+	return first, count
+}
+
+// compile chooses the engine.
+func (f *Forest) compile() {
+	axes := f.axes()
+	if f.sum32 {
+		f.table32 = newTable[float32](f, axes, maxTableBytes)
+	} else {
+		f.table = newTable[float64](f, axes, maxTableBytes)
+		if f.table == nil {
+			f.stepper = newStepper(f, axes)
+		}
+	}
+}
 
 // New checks m and lays it out for prediction. It keeps parts of m, which the
 // caller must not change afterwards. Its errors name tree, node and value.
@@ -222,6 +294,7 @@ func New(m *Model) (*Forest, error) {
 			return nil, fmt.Errorf("tree %d: %w", i, err)
 		}
 	}
+	f.compile()
 	return f, nil
 }
 

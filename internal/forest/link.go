@@ -22,6 +22,7 @@ const (
 	LinkSoftmax32         // exp(s) of each over the sum of all
 	LinkArgmax            // the number of the largest margin, the first of equals
 	LinkPositive          // 1 if s > 0, else 0
+	LinkSorted            // the margins in ascending order
 
 	linkEnd
 )
@@ -95,6 +96,14 @@ func (l Link) Apply(s []float64, p float64) {
 			if x > 0 {
 				s[k] = 1
 			}
+		}
+	case LinkSorted:
+		for i, x := range s { // by insertion, so that NaN stays as XGBoost leaves it
+			for i > 0 && s[i-1] > x {
+				s[i] = s[i-1]
+				i--
+			}
+			s[i] = x
 		}
 	}
 }

@@ -36,18 +36,46 @@ func (f *Forest) each(dst, rows []float64, width int, finish bool) {
 	if n*f.features != len(rows) || n*width != len(dst) {
 		panic("forest: lengths of dst and rows do not fit")
 	}
-	var few [8]float64
-	sums := few[:]
-	if len(f.base) > len(few) {
-		sums = make([]float64, len(f.base))
-	}
-	sums = sums[:len(f.base)]
-	for i := range n {
-		f.sum(sums, rows[i*f.features:][:f.features])
+	margins := len(f.base)
+	if width == margins {
+		f.margins(dst, rows)
 		if finish {
-			f.finish(sums)
+			for i := range n {
+				f.finish(dst[i*margins:][:margins])
+			}
 		}
-		copy(dst[i*width:][:width], sums)
+		return
+	}
+	var few [64]float64
+	sums := few[:]
+	if margins > len(few) {
+		sums = make([]float64, margins)
+	}
+	for step := len(sums) / margins; n > 0; n -= step {
+		step = min(step, n)
+		s := sums[:step*margins]
+		f.margins(s, rows[:step*f.features])
+		for i := range step {
+			f.finish(s[i*margins:][:margins])
+			copy(dst[i*width:][:width], s[i*margins:])
+		}
+		dst, rows = dst[step*width:], rows[step*f.features:]
+	}
+}
+
+// margins sets dst to the margins of rows, whose lengths fit.
+func (f *Forest) margins(dst, rows []float64) {
+	switch {
+	case f.table != nil:
+		f.table.margin(f, dst, rows)
+	case f.table32 != nil:
+		f.table32.margin(f, dst, rows)
+	case f.stepper != nil:
+		f.stepper.margin(f, dst, rows)
+	default:
+		for i := range len(rows) / f.features {
+			f.sum(dst[i*len(f.base):][:len(f.base)], rows[i*f.features:][:f.features])
+		}
 	}
 }
 
@@ -120,9 +148,12 @@ func (c *Categories) left(v float64) bool {
 	if c.Wrap {
 		i &= 0xff
 	}
-	if c.Sparse != nil {
+	if n := len(c.Sparse); n > 0 {
+		if i/32 > uint32(c.Sparse[n-1])/32 {
+			return c.RestLeft
+		}
 		_, listed := slices.BinarySearch(c.Sparse, int32(i))
-		return listed != c.RestLeft
+		return !listed
 	}
 	if int(i/32) >= len(c.Left) {
 		return c.RestLeft

@@ -1,0 +1,243 @@
+package xgboost
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// binaryMark is what 1.1 to 3.0 put in front of the deprecated binary format.
+const binaryMark = "binf"
+
+// A binaryReader reads the deprecated binary format, which is the memory of
+// XGBoost's structs, little-endian (LearnerIO::SaveModel of 1.7.6 and before,
+// src/learner.cc).
+type binaryReader struct {
+	rest []byte
+	at   int // bytes before rest
+
+	attributes bool // the header tells of attributes after the model
+}
+
+// The sizes of the structs.
+const (
+	learnerSize = 136 // LearnerModelParamLegacy
+	gbtreeSize  = 160 // GBTreeModelParam
+	linearSize  = 136 // GBLinearModelParam
+	treeSize    = 148 // TreeParam
+	nodeSize    = 20  // RegTree::Node
+	statSize    = 16  // RTreeNodeStat
+)
+
+// take returns the next n bytes.
+func (r *binaryReader) take(n int, what string) (record, error) {
+	if n < 0 || n > len(r.rest) {
+		return nil, fmt.Errorf("byte %d: %s of %d bytes: the file has %d left", r.at, what, n, len(r.rest))
+	}
+	b := record(r.rest[:n])
+	r.rest, r.at = r.rest[n:], r.at+n
+	return b, nil
+}
+
+// A record is a struct's bytes; its fields take four each.
+type record []byte
+
+func (b record) uint(i int) uint32   { return binary.LittleEndian.Uint32(b[4*i:]) }
+func (b record) int(i int) int32     { return int32(b.uint(i)) }
+func (b record) float(i int) float32 { return math.Float32frombits(b.uint(i)) }
+
+// length reads the number of things of size bytes that follow: a vector's or a
+// string's.
+func (r *binaryReader) length(size int, what string) (int, error) {
+	b, err := r.take(8, "length of "+what)
+	if err != nil {
+		return 0, err
+	}
+	if n := binary.LittleEndian.Uint64(b); n <= uint64(len(r.rest)/size) {
+		return int(n), nil
+	}
+	return 0, fmt.Errorf("byte %d: %s of %d times %d bytes: the file has %d left", r.at-8, what, binary.LittleEndian.Uint64(b), size, len(r.rest))
+}
+
+func (r *binaryReader) text(what string) (string, error) {
+	n, err := r.length(1, what)
+	if err != nil {
+		return "", err
+	}
+	b, err := r.take(n, what)
+	return string(b), err
+}
+
+func (r *binaryReader) floats(what string) ([]float32, error) {
+	n, err := r.length(4, what)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.take(4*n, what)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = b.float(i)
+	}
+	return values, nil
+}
+
+// header reads up to the booster's name, and fails unless that is one.
+func (r *binaryReader) header() (*document, error) {
+	if strings.HasPrefix(string(r.rest[:min(len(r.rest), len(binaryMark))]), binaryMark) {
+		r.rest, r.at = r.rest[len(binaryMark):], len(binaryMark)
+	}
+	b, err := r.take(learnerSize, "header")
+	if err != nil {
+		return nil, err
+	}
+	d := &document{
+		baseScore: strconv.FormatFloat(float64(b.float(0)), 'g', -1, 32),
+		features:  int(b.uint(1)),
+		classes:   int(b.int(2)),
+		targets:   int(b.int(7)),
+	}
+	switch major, minor := b.uint(5), b.uint(6); {
+	case major == 0: // before 1.0, this field and those after it were not there yet
+		d.marginBase = true
+	case major <= 3:
+		d.version = fmt.Sprintf("%d.%d", major, minor)
+		d.release = [3]int{int(major), int(minor)}
+	default:
+		return nil, fmt.Errorf("version %d.%d: want 0.x to 3.x", major, minor)
+	}
+	if d.classes < 0 || d.targets < 0 {
+		return nil, fmt.Errorf("num_class = %d, num_target = %d: want 0 or more", d.classes, d.targets)
+	}
+	if d.objective, err = r.text("objective"); err != nil {
+		return nil, err
+	}
+	if d.booster, err = r.text("booster"); err != nil {
+		return nil, err
+	}
+	switch d.booster {
+	case "gbtree", "dart", "gblinear":
+	default:
+		return nil, fmt.Errorf("booster %s: want gbtree, dart or gblinear", clip(d.booster))
+	}
+	r.attributes = b.int(3) != 0
+	return d, nil
+}
+
+// document reads a whole file. After the attributes there may be names of
+// metrics, which nobody needs.
+func (r *binaryReader) document() (*document, error) {
+	d, err := r.header()
+	if err != nil {
+		return nil, err
+	}
+	if d.booster == "gblinear" {
+		if _, err := r.take(linearSize, "gblinear's header"); err != nil {
+			return nil, err
+		}
+		if d.weights, err = r.floats("weights"); err != nil {
+			return nil, err
+		}
+	} else if err := r.gbtree(d); err != nil {
+		return nil, err
+	}
+	if !r.attributes {
+		return d, nil
+	}
+	n, err := r.length(16, "attributes")
+	if err != nil {
+		return nil, err
+	}
+	for range n {
+		key, err := r.text("attribute's name")
+		if err != nil {
+			return nil, err
+		}
+		value, err := r.text("attribute")
+		if err != nil {
+			return nil, err
+		}
+		if key == "best_iteration" {
+			d.best = value
+		}
+	}
+	return d, nil
+}
+
+// gbtree reads the model of gbtree, and the weights of dart after it.
+func (r *binaryReader) gbtree(d *document) error {
+	b, err := r.take(gbtreeSize, "gbtree's header")
+	if err != nil {
+		return err
+	}
+	n := int(b.int(0))
+	d.numTrees, d.parallel = n, int(b.int(1)) // parallel: before 1.6 the number of roots, 1
+	if n < 0 || n > len(r.rest)/treeSize {
+		return fmt.Errorf("num_trees = %d: want 0 to %d, as many as the file has room for", n, len(r.rest)/treeSize)
+	}
+	if d.parallel < 0 || d.parallel > max(n, 1) {
+		return fmt.Errorf("num_parallel_tree = %d: want 0 to num_trees = %d", d.parallel, n)
+	}
+	// 1.0 and later leave the number of outputs at 0.
+	if groups := b.int(6); groups != 0 && int(groups) != max(d.classes, d.targets, 1) {
+		return fmt.Errorf("num_output_group = %d: want %d, the number of classes", groups, max(d.classes, d.targets, 1))
+	}
+	d.trees = make([]*tree, n)
+	for i := range d.trees {
+		d.trees[i] = new(tree)
+		if err := r.tree(d.trees[i]); err != nil {
+			return fmt.Errorf("tree %d: %w", i, err)
+		}
+	}
+	info, err := r.take(4*n, "tree_info")
+	if err != nil {
+		return err
+	}
+	d.group = make([]int32, n)
+	for i := range d.group {
+		d.group[i] = info.int(i)
+	}
+	if d.booster == "dart" && n > 0 {
+		d.treeWeight, err = r.floats("weight_drop")
+	}
+	return err
+}
+
+func (r *binaryReader) tree(t *tree) error {
+	b, err := r.take(treeSize, "tree's header")
+	if err != nil {
+		return err
+	}
+	n := int(b.int(1))
+	t.nodes, t.deleted, t.vector = n, int(b.int(2)), int(b.int(5))
+	if roots := b.int(0); roots != 1 {
+		return fmt.Errorf("num_roots = %d: want 1", roots)
+	}
+	if n < 1 || n > len(r.rest)/(nodeSize+statSize) {
+		return fmt.Errorf("num_nodes = %d: want 1 to %d, as many as the file has room for", n, len(r.rest)/(nodeSize+statSize))
+	}
+	nodes, err := r.take(n*nodeSize, "nodes")
+	if err != nil {
+		return err
+	}
+	stats, err := r.take(n*statSize, "statistics")
+	if err != nil {
+		return err
+	}
+	t.left, t.right, t.feature = make([]int32, n), make([]int32, n), make([]int32, n)
+	t.condition, t.hessian = make([]float32, n), make([]float32, n)
+	t.defaultLeft = make([]bool, n)
+	for i := range n {
+		node := nodes[i*nodeSize:]
+		t.left[i], t.right[i] = node.int(1), node.int(2)
+		t.feature[i] = int32(node.uint(3) &^ (1 << 31))
+		t.defaultLeft[i] = node.uint(3)>>31 != 0
+		t.condition[i] = node.float(4)
+		t.hessian[i] = stats[i*statSize:].float(1)
+	}
+	return nil
+}
