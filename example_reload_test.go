@@ -21,7 +21,7 @@ func ExamplePredictor_SetModel() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// basket: bad model: unknown format, starting with "not a model": want LightGBM's text, or XGBoost's JSON, UBJSON or binary format
+	// basket: bad model: unknown format, starting with "not a model": want LightGBM's text, XGBoost's JSON, UBJSON or binary format, or scikit-learn's joblib or pickle
 }
 
 // A goroutine of the caller's follows a file.

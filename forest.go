@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/basket-go/basket/internal/forest"
+	"github.com/basket-go/basket/internal/sklearn"
 	"github.com/basket-go/basket/internal/xgboost"
 )
 
@@ -56,7 +57,11 @@ func (f *Forest) Link(dst, margins []float64) error {
 	if n := len(margins) / in; n*in != len(margins) || n*out != len(dst) {
 		return fmt.Errorf("basket: %d margins and room for %d predictions: want %d margins and %d predictions a row", len(margins), len(dst), in, out)
 	}
-	f.m.forest.Finish(dst, margins)
+	if f.m.forest != nil {
+		f.m.forest.Finish(dst, margins)
+	} else {
+		f.m.pipeline.Link(dst, margins)
+	}
 	return nil
 }
 
@@ -104,12 +109,14 @@ func (p *Pipeline) Explain(ctx context.Context, dst, row []float64) (bias float6
 	return p.m.explain(ctx, dst, row)
 }
 
-// A fileModel is what both have in common: what a reader gave, of which one is
-// not nil. They are called by their types and not through an interface, for dst
+// A fileModel is what both have in common: what a reader gave, of which one of
+// the first three is not nil. They are called by their types and not through an interface, for dst
 // and rows would escape to the heap.
 type fileModel struct {
-	forest *forest.Forest
-	linear *xgboost.Linear
+	forest   *forest.Forest
+	linear   *xgboost.Linear
+	pipeline *sklearn.Pipeline
+	isForest bool // it comes to a forest that sees rows as they are
 
 	names  []string // the file's own at first; nil if it has none
 	madeUp string   // what the library calls a column without a name, before its number
@@ -117,17 +124,33 @@ type fileModel struct {
 }
 
 func (m *fileModel) columns() int {
-	if m.forest != nil {
+	switch {
+	case m.forest != nil:
 		return m.forest.Features()
+	case m.linear != nil:
+		return m.linear.Features()
 	}
-	return m.linear.Features()
+	return m.pipeline.Features()
 }
 
 func (m *fileModel) margins() int {
-	if m.forest != nil {
+	switch {
+	case m.forest != nil:
 		return m.forest.Margins()
+	case m.linear != nil:
+		return m.linear.Margins()
 	}
-	return m.linear.Margins()
+	return 1
+}
+
+func (m *fileModel) outputs() int {
+	switch {
+	case m.forest != nil:
+		return m.forest.Outputs()
+	case m.linear != nil:
+		return m.linear.Outputs()
+	}
+	return 1
 }
 
 // setNames decides what the columns are called: the file's own names come first,
@@ -164,13 +187,17 @@ func (m *fileModel) setNames(given []string) error {
 func (m *fileModel) describe(data []byte) {
 	sum := sha256.Sum256(data)
 	m.info.Digest = "sha256:" + hex.EncodeToString(sum[:])
-	m.info.Features = m.columns()
-	if f := m.forest; f != nil {
-		m.info.Trees, m.info.Leaves, m.info.Depth = f.Trees(), f.Leaves(), f.Depth()
-		m.info.Outputs, m.info.Engine = f.Outputs(), f.Engine()
-	} else {
-		m.info.Outputs, m.info.Engine = m.linear.Outputs(), "linear"
+	m.info.Features, m.info.Outputs = m.columns(), m.outputs()
+	trees := m.forest
+	if trees == nil && m.pipeline != nil {
+		trees = m.pipeline.Forest()
 	}
+	if trees == nil {
+		m.info.Engine = "linear"
+		return
+	}
+	m.info.Trees, m.info.Leaves, m.info.Depth = trees.Trees(), trees.Leaves(), trees.Depth()
+	m.info.Engine = trees.Engine()
 }
 
 // String tells the format, the size and the first digits of the digest.
@@ -204,20 +231,27 @@ func (m *fileModel) each(ctx context.Context, dst, rows []float64, width, what i
 			m.forest.Margin(d, r)
 		case m.forest != nil:
 			m.forest.Predict(d, r)
-		case what == margins:
+		case m.linear != nil && what == margins:
 			m.linear.Margin(d, r)
-		default:
+		case m.linear != nil:
 			m.linear.Predict(d, r)
+		case what == margins:
+			m.pipeline.Margin(d, r)
+		default:
+			m.pipeline.Predict(d, r)
 		}
 	}
 	return nil
 }
 
 func (m *fileModel) explain(ctx context.Context, dst, row []float64) (bias float64, err error) {
-	if m.forest != nil {
+	switch {
+	case m.forest != nil:
 		bias, err = m.forest.Explain(ctx, dst, row)
-	} else {
+	case m.linear != nil:
 		bias, err = m.linear.Explain(dst, row)
+	default:
+		bias, err = m.pipeline.Explain(ctx, dst, row)
 	}
 	switch {
 	case err == nil:

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/basket-go/basket/internal/lightgbm"
+	"github.com/basket-go/basket/internal/sklearn"
 	"github.com/basket-go/basket/internal/xgboost"
 )
 
@@ -37,7 +38,7 @@ type Explainer interface {
 type ModelInfo struct {
 	Format    string // "lightgbm", say
 	Version   string // of the format or of the library that wrote the file; "v4"
-	Objective string // as the file has it; empty if it has none
+	Objective string // as the file has it; empty if it has none; scikit-learn's class
 	Trees     int
 	Leaves    int // of all trees
 	Depth     int // splits on the longest way to a leaf
@@ -79,8 +80,9 @@ func WithBestIteration() ModelOption {
 const maxModelBytes = 1 << 30
 
 // ReadModel reads a model, whose format it tells by the content: LightGBM's
-// text of versions 2 to 4, or XGBoost's JSON, UBJSON or deprecated binary format of
-// versions 0.90 to 3. Nothing in r is ever executed. The answer is a *Forest for
+// text of versions 2 to 4; XGBoost's JSON, UBJSON or deprecated binary format of
+// versions 0.90 to 3; scikit-learn's regressors of versions 1.2 to 1.9, by joblib,
+// compressed or not, or pickle. Nothing in r is ever executed. The answer is a *Forest for
 // tree ensembles and a *Pipeline for all else. A model whose feature
 // names the library made up (Column_0, Column_1, ...) takes those of
 // WithFeatureNames, else FeatureNames() if it has as many columns, else keeps
@@ -128,7 +130,7 @@ func readModel(r io.Reader, opts []ModelOption) (Model, error) {
 		return nil, err
 	}
 	m.describe(data)
-	if m.forest != nil {
+	if m.isForest {
 		return &Forest{*m}, nil
 	}
 	return &Pipeline{*m}, nil
@@ -146,7 +148,7 @@ func readFormat(data []byte, c *modelConfig) (*fileModel, error) {
 			return nil, fmt.Errorf("lightgbm: %w", err)
 		}
 		return &fileModel{
-			forest: file.Forest, names: file.Names, madeUp: "Column_",
+			forest: file.Forest, isForest: true, names: file.Names, madeUp: "Column_",
 			info: ModelInfo{Format: "lightgbm", Version: file.Version, Objective: file.Objective},
 		}, nil
 	case xgboost.Is(data):
@@ -155,9 +157,18 @@ func readFormat(data []byte, c *modelConfig) (*fileModel, error) {
 			return nil, fmt.Errorf("xgboost: %w", err)
 		}
 		return &fileModel{
-			forest: file.Forest, linear: file.Linear, names: file.Names, madeUp: "f",
+			forest: file.Forest, linear: file.Linear, isForest: file.Forest != nil, names: file.Names, madeUp: "f",
 			info: ModelInfo{Format: "xgboost " + file.Format, Version: file.Version, Objective: file.Objective},
 		}, nil
+	case sklearn.Is(data):
+		file, err := sklearn.Read(data, sklearn.Options{Margin: c.margin})
+		if err != nil {
+			return nil, fmt.Errorf("scikit-learn: %w", err)
+		}
+		return &fileModel{
+			pipeline: file.Pipeline, isForest: file.Forest != nil, names: file.Names, madeUp: "x",
+			info: ModelInfo{Format: "scikit-learn", Version: file.Version, Objective: file.Estimator},
+		}, nil
 	}
-	return nil, fmt.Errorf("unknown format, starting with %q: want LightGBM's text, or XGBoost's JSON, UBJSON or binary format", data[:min(len(data), 16)])
+	return nil, fmt.Errorf("unknown format, starting with %q: want LightGBM's text, XGBoost's JSON, UBJSON or binary format, or scikit-learn's joblib or pickle", data[:min(len(data), 16)])
 }

@@ -53,7 +53,9 @@ func (f *Forest) Explain(ctx context.Context, dst, row []float64) (bias float64,
 		}
 	}
 	if f.sum32 {
-		return f.share(dst, bias, row), nil
+		var margin [1]float64
+		f.Margin(margin[:], row)
+		return Share(dst, bias, margin[0]), nil
 	}
 	return bias, nil
 }
@@ -66,14 +68,13 @@ func (f *Forest) add32(a, b float64) float64 {
 	return a + b
 }
 
-// share deals out what the margin of row differs from the sum of bias and
-// contributions, because float32 rounded them along different ways: alike to the
-// bias, which it returns, and to all features that contribute. That is about a
-// millionth of the largest of them, as much as XGBoost leaves unsaid.
-func (f *Forest) share(dst []float64, bias float64, row []float64) float64 {
-	var margin [1]float64
-	f.Margin(margin[:], row)
-	rest, n := margin[0]-bias, 1
+// Share deals out what a margin differs from the sum of bias and contributions,
+// because float32 rounded them along different ways: alike to the bias, which it
+// returns, and to all features that contribute. That is about a millionth of the
+// largest of them, as much as XGBoost leaves unsaid. A margin that overflowed is
+// left alone.
+func Share(dst []float64, bias, margin float64) float64 {
+	rest, n := margin-bias, 1
 	for _, c := range dst {
 		rest -= c
 		if c != 0 {
@@ -81,6 +82,9 @@ func (f *Forest) share(dst []float64, bias float64, row []float64) float64 {
 		}
 	}
 	part := rest / float64(n)
+	if math.IsNaN(part) || math.IsInf(part, 0) {
+		return bias
+	}
 	for j, c := range dst {
 		if c != 0 {
 			dst[j] = c + part

@@ -51,8 +51,9 @@ func Decode(data []byte, limit int) ([]byte, error) {
 	if data[n] != byte(checksum(data[4:n])>>8) {
 		return nil, fmt.Errorf("frame header: %w", errDamaged)
 	}
-	d := &decoder{limit: limit}
 	rest := data[n+1:]
+	d := &decoder{limit: limit}
+	d.out = make([]byte, 0, min(room(rest, flags), limit))
 	for i := 0; ; i++ {
 		last, err := d.block(&rest, flags)
 		if err != nil {
@@ -83,6 +84,47 @@ func Decode(data []byte, limit int) ([]byte, error) {
 type decoder struct {
 	out   []byte
 	limit int
+}
+
+// room adds up how much will come out of blocks, as far as they are whole.
+func room(rest []byte, flags byte) int {
+	sum := 0
+	for len(rest) >= 4 {
+		size := binary.LittleEndian.Uint32(rest)
+		n := int(size &^ (1 << 31))
+		if rest = rest[4:]; n == 0 || n > len(rest) {
+			break
+		}
+		if size>>31 != 0 {
+			sum += n
+		} else {
+			sum += roomOf(rest[:n])
+		}
+		if rest = rest[n:]; flags&flagBlockChecksum != 0 {
+			rest = rest[min(4, len(rest)):]
+		}
+	}
+	return sum
+}
+
+// roomOf is what comes out of a compressed block.
+func roomOf(in []byte) int {
+	sum := 0
+	for len(in) > 0 {
+		token := in[0]
+		in = in[1:]
+		n, err := length(token>>4, &in)
+		if err != nil || n+2 > len(in) {
+			return sum + min(n, len(in))
+		}
+		in = in[n+2:]
+		m, err := length(token&15, &in)
+		if err != nil {
+			return sum + n
+		}
+		sum += n + m + 4
+	}
+	return sum
 }
 
 // block decodes the next block, or reports that it was the end mark.

@@ -142,10 +142,6 @@ func (d *decoder) run(target int) (bool, error) {
 		if d.coder.short {
 			return false, errShort
 		}
-		if len(d.out) >= d.limit && target > d.limit {
-			// Only the end may follow, and it looks like a match.
-			target = d.limit + 1
-		}
 		position := (len(d.out) - d.base) & (1<<d.pb - 1)
 		if d.coder.bit(&d.isMatch[d.state<<4+position]) == 0 {
 			if len(d.out) >= d.limit {
@@ -154,18 +150,18 @@ func (d *decoder) run(target int) (bool, error) {
 			d.literal()
 			continue
 		}
-		n, ended, err := d.match(position)
+		n, ended := d.match(position)
 		switch {
-		case err != nil || ended:
-			return ended, err
-		case n > target-len(d.out):
-			if target > d.limit {
-				return false, d.over()
+		case ended:
+			return true, nil
+		case n <= min(target, d.limit)-len(d.out):
+			if err := d.repeatBytes(n); err != nil {
+				return false, err
 			}
+		case target > d.limit:
+			return false, d.over()
+		default:
 			return false, errDamaged
-		}
-		if err := d.repeatBytes(n); err != nil {
-			return false, err
 		}
 	}
 	if d.coder.short {
@@ -222,21 +218,21 @@ func (d *decoder) literal() {
 
 // match decodes a match: its length, with its distance in reps[0]; or the marker
 // of the end.
-func (d *decoder) match(position int) (n int, ended bool, err error) {
+func (d *decoder) match(position int) (n int, ended bool) {
 	if d.coder.bit(&d.isRep[d.state]) == 0 {
 		d.reps[3], d.reps[2], d.reps[1] = d.reps[2], d.reps[1], d.reps[0]
 		n = d.lengthOf(&d.length, position)
 		d.reps[0] = d.distance(n)
 		d.state = after(d.state, 7, 10)
 		if d.reps[0] == math.MaxUint32 {
-			return 0, true, nil
+			return 0, true
 		}
-		return n, false, nil
+		return n, false
 	}
 	if d.coder.bit(&d.isRep0[d.state]) == 0 {
 		if d.coder.bit(&d.isLong[d.state<<4+position]) == 0 {
 			d.state = after(d.state, 9, 11)
-			return 1, false, nil
+			return 1, false
 		}
 	} else {
 		which := 1
@@ -249,7 +245,7 @@ func (d *decoder) match(position int) (n int, ended bool, err error) {
 	}
 	n = d.lengthOf(&d.repeat, position)
 	d.state = after(d.state, 8, 11)
-	return n, false, nil
+	return n, false
 }
 
 // after is the state after a match: one if a literal came before, or the other.

@@ -40,7 +40,7 @@ func DecodeXZ(data []byte, limit int) ([]byte, error) {
 	if _, ok := size[check]; !ok {
 		return nil, fmt.Errorf("stream header: check %d is not known", check)
 	}
-	d := &decoder{limit: limit}
+	d := &decoder{limit: limit, out: make([]byte, 0, sizeOf(data, limit))}
 	var blocks []block
 	rest := data[12:]
 	for {
@@ -85,6 +85,27 @@ func DecodeXZ(data []byte, limit int) ([]byte, error) {
 		return nil, errors.New("bytes after the end of the compressed data")
 	}
 	return d.out, nil
+}
+
+// sizeOf looks at the index, which is at the end, for how much will come out. If
+// that is more than limit, or not to be found, it is 0: the decoder will see why.
+func sizeOf(data []byte, limit int) uint64 {
+	n := 4 * (uint64(binary.LittleEndian.Uint32(data[len(data)-8:])) + 1)
+	if n > uint64(len(data)-12) {
+		return 0
+	}
+	in := data[len(data)-12-int(n)+1:]
+	sum := uint64(0)
+	for blocks, err := number(&in); blocks > 0 && err == nil; blocks-- {
+		size := uint64(0)
+		if _, err = number(&in); err == nil {
+			size, err = number(&in)
+		}
+		if sum += size; err != nil || sum > uint64(limit) || size > uint64(limit) {
+			return 0
+		}
+	}
+	return sum
 }
 
 func crcOf(data, sum []byte) bool {

@@ -68,7 +68,9 @@ func (l *Linear) Explain(dst, row []float64) (bias float64, err error) {
 			dst[j] = float64(float32(v)) * float64(l.weights[j])
 		}
 	}
-	return float64(l.start[0]), nil
+	var margin [1]float64
+	l.sum(margin[:], row)
+	return forest.Share(dst, float64(l.start[0]), margin[0]), nil
 }
 
 func (l *Linear) check(dst, rows []float64, width int) int {

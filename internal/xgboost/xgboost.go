@@ -60,8 +60,22 @@ func Is(data []byte) bool { return format(data) != "" }
 
 // Read reads a model.
 func Read(data []byte, opt Options) (*File, error) {
+	d, name, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.lower(opt)
+	if err != nil {
+		return nil, err
+	}
+	f.Format = name
+	return f, nil
+}
+
+// parse reads a document, and tells its format.
+func parse(data []byte) (*document, string, error) {
 	if len(data) > maxSize {
-		return nil, fmt.Errorf("a file of %d bytes: want at most %d", len(data), maxSize)
+		return nil, "", fmt.Errorf("a file of %d bytes: want at most %d", len(data), maxSize)
 	}
 	var d *document
 	var err error
@@ -77,15 +91,7 @@ func Read(data []byte, opt Options) (*File, error) {
 	default:
 		err = fmt.Errorf("first bytes %q: want those of JSON, UBJSON or XGBoost's deprecated binary format", data[:min(len(data), 8)])
 	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := d.lower(opt)
-	if err != nil {
-		return nil, err
-	}
-	f.Format = name
-	return f, nil
+	return d, name, err
 }
 
 // format tells formats apart as LearnerIO::LoadModel of 2.0.3 does: what follows
