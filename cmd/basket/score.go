@@ -12,11 +12,12 @@ import (
 )
 
 type scoreCmd struct {
-	Model  string `required:"" placeholder:"FILE" help:"Model file."`
-	In     string `required:"" placeholder:"FILE" help:"Parquet or CSV file of input rows: columns by the model's feature names, or else x0, x1, ... in order. Null or empty is missing."`
-	Out    string `required:"" placeholder:"FILE" help:"Parquet or CSV file to write: one row for each input row, in order; column y, or y0, y1, ... of a model with several outputs."`
-	Margin bool   `help:"Write margins, the sums before the link function, in place of predictions."`
-	Engine string `enum:"native,leaves" default:"native" help:"What predicts: native, or leaves, the library of that name (${default})."`
+	Model         string `required:"" placeholder:"FILE" help:"Model file."`
+	In            string `required:"" placeholder:"FILE" help:"Parquet or CSV file of input rows: columns by the model's feature names, or else x0, x1, ... in order. Null or empty is missing."`
+	Out           string `required:"" placeholder:"FILE" help:"Parquet or CSV file to write: one row for each input row, in order; column y, or y0, y1, ... of a model with several outputs."`
+	Margin        bool   `help:"Write margins, the sums before the link function, in place of predictions."`
+	BestIteration bool   `help:"Use the rounds of an XGBoost model up to the best one, as its scikit-learn classes do, and not all, as its Booster does."`
+	Engine        string `enum:"native,leaves" default:"native" help:"What predicts: native, or leaves, the library of that name (${default})."`
 }
 
 // A scorer is a model with margins, which all that score loads are.
@@ -57,6 +58,9 @@ func (c *scoreCmd) load() (scorer, error) {
 	var opts []basket.ModelOption
 	if c.Margin {
 		opts = append(opts, basket.WithMargin())
+	}
+	if c.BestIteration {
+		opts = append(opts, basket.WithBestIteration())
 	}
 	if c.Engine == "leaves" {
 		return basketleaves.Load(c.Model, opts...)
