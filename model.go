@@ -138,7 +138,14 @@ func readModel(r io.Reader, opts []ModelOption) (Model, error) {
 
 // readFormat tells the format by the first bytes, and has it read. Nothing of
 // the format but its name is known afterwards.
-func readFormat(data []byte, c *modelConfig) (*fileModel, error) {
+func readFormat(data []byte, c *modelConfig) (m *fileModel, err error) {
+	// Readers are fuzzed; should one have a defect all the same, a model file must
+	// not end the process.
+	defer func() {
+		if r := recover(); r != nil {
+			m, err = nil, fmt.Errorf("the reader failed, which is a defect of it: %s", panicText(r))
+		}
+	}()
 	switch {
 	case len(data) == 0:
 		return nil, errors.New("the file is empty")

@@ -191,6 +191,7 @@ func TestRead_refuses(t *testing.T) {
 		{"many features", "max_feature_idx=1", "max_feature_idx=99999999999", "max_feature_idx=99999999999: want"},
 		{"names", "feature_names=price kind", "feature_names=price", "1 names: want max_feature_idx+1 = 2"},
 		{"objective", "objective=regression", "objective=mine", "objective=mine: not an objective that LightGBM ships"},
+		{"blank objective", "objective=regression", "objective=\f ", "want a name, or no such line"},
 		{"objective's parameters", "objective=regression", "objective=binary", "want sigmoid:p"},
 		{"negative sigmoid", "objective=regression", "objective=binary sigmoid:-1", "want sigmoid:p"},
 		{"too many parameters", "objective=regression", "objective=poisson sqrt", "1 parameters: want 0"},

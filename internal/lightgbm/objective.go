@@ -18,6 +18,9 @@ func (h *header) setLink(m *forest.Model, opt Options) error {
 		return nil
 	}
 	words := strings.Fields(h.objective)
+	if len(words) == 0 {
+		return errors.New("want a name, or no such line")
+	}
 	name, parameters := words[0], words[1:]
 	known := 0 // parameters that the objective takes
 	switch name {
