@@ -9,9 +9,9 @@
 //	orders.go    Order, Regular, Item: what happened
 //	features.go  Materializer: orders to feature rows
 //	store.go     MemoryStore: where rows wait
-//	model.go     ReadModel, Forest: rows to numbers
+//	model.go     Model, ReadModel: rows to numbers; forest.go, the models that it reads
 //	route.go     Route: which model answers
-//	basket.go    Predictor
+//	basket.go    Predictor; bind.go, its models; watch.go, reload
 //	handler.go   NewHandler: the same over HTTP
 //	log.go       what happened, told
 //
@@ -29,20 +29,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
-
-// MaxUserID is the length of the longest user ID, in bytes.
-const MaxUserID = 1024
 
 // A Predictor predicts the price of users' next baskets. It is safe for
 // concurrent use, starts no goroutine and needs no Close.
@@ -62,17 +53,6 @@ type routes struct {
 	answer []bound // routes with a weight
 	shadow []bound
 	total  uint64 // sum of the weights
-}
-
-// bound is a route whose model's features are matched with the store's.
-type bound struct {
-	name   string
-	weight uint64
-	model  Model
-	forest *Forest // model, if it is one: called without an interface, a prediction allocates nothing
-	text   string  // the model's String
-	from   []int   // the store's column for each of the model's; nil if they are the same
-	width  int     // number of the model's columns
 }
 
 // New returns a Predictor over a store and one or more models. It does no I/O;
@@ -111,37 +91,6 @@ func New(opts ...Option) (*Predictor, error) {
 	}
 	p.routes.Store(&all)
 	return p, nil
-}
-
-// bind matches a model's features with the store's.
-func (p *Predictor) bind(route string, m Model) (bound, error) {
-	if m == nil {
-		return bound{}, fmt.Errorf("basket: route %q has no model", route)
-	}
-	if multi, ok := m.(interface{ Outputs() int }); ok && multi.Outputs() != 1 {
-		return bound{}, fmt.Errorf("basket: %w: route %q: the model gives %d predictions a row: want a model of one price", ErrFeatureMismatch, route, multi.Outputs())
-	}
-	wanted := m.Features()
-	b := bound{name: route, model: m, width: len(wanted), text: describe(m)}
-	b.forest, _ = m.(*Forest)
-	if slices.Equal(wanted, p.features) {
-		return b, nil
-	}
-	b.from = make([]int, len(wanted))
-	for j, name := range wanted {
-		b.from[j] = slices.Index(p.features, name)
-		if b.from[j] < 0 {
-			return bound{}, fmt.Errorf("basket: %w: route %q: the model wants %q, the store has %q: %q is not there (give a model without names its own by WithFeatureNames)", ErrFeatureMismatch, route, wanted, p.features, name)
-		}
-	}
-	return b, nil
-}
-
-func describe(m Model) string {
-	if s, ok := m.(fmt.Stringer); ok {
-		return s.String()
-	}
-	return fmt.Sprintf("%T", m)
 }
 
 // A Prediction is an answer and what it was made from.
@@ -320,56 +269,6 @@ func (p *Predictor) SetModel(route string, m Model) error {
 	return fmt.Errorf("basket: no route is named %q: a route is given to New", route)
 }
 
-// Watch calls LoadModel and SetModel whenever the file at file changes, until
-// ctx is done, and returns why it is. It looks every so often, and takes a changed file
-// only once it has stayed the same from one look to the next, so that a file
-// that is still being written is left alone. If a file cannot be used the old
-// model stays, the service loggers are told, and the next change is waited for.
-func (p *Predictor) Watch(ctx context.Context, route, file string, every time.Duration, opts ...ModelOption) error {
-	if every <= 0 {
-		return fmt.Errorf("basket: watching every %v: want a positive time", every)
-	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	loaded, _ := os.Stat(file)
-	last := loaded
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-		now, err := os.Stat(file)
-		if err != nil {
-			if last != nil {
-				p.logService(ctx, ServiceEvent{Time: time.Now(), Message: "Failed to reload model", Err: err})
-			}
-			last = nil
-			continue
-		}
-		settled := sameFile(now, last)
-		last = now
-		if !settled || sameFile(now, loaded) {
-			continue
-		}
-		loaded = now
-		m, err := LoadModel(file, opts...)
-		if err == nil {
-			err = p.SetModel(route, m)
-		}
-		if err != nil {
-			p.logService(ctx, ServiceEvent{Time: time.Now(), Message: "Failed to reload model", Err: err})
-			continue
-		}
-		p.logService(ctx, ServiceEvent{Time: time.Now(), Message: fmt.Sprintf("Model of route %s is now %s", route, describe(m))})
-	}
-}
-
-// sameFile reports whether a file has not changed between two looks.
-func sameFile(a, b os.FileInfo) bool {
-	return a != nil && b != nil && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
-}
-
 // route returns the route that answers the user.
 func (p *Predictor) route(all *routes, userID string) *bound {
 	if len(all.answer) == 1 {
@@ -433,177 +332,6 @@ func storeError(err error) error {
 		return err
 	}
 	return fmt.Errorf("basket: %w: store: %w", ErrUnavailable, err)
-}
-
-// modelError gives an error of a model its kind: one that ran out of time, or
-// says itself that it is not there, may be asked again.
-func modelError(err error) error {
-	switch {
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrPrediction):
-		return err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("basket: %w: model: %w", ErrUnavailable, err)
-	}
-	return fmt.Errorf("basket: %w: model: %w", ErrPrediction, err)
-}
-
-// predictOne predicts for one row of the store.
-func (b *bound) predictOne(ctx context.Context, values []float64) (value float64, err error) {
-	if b.forest == nil {
-		dst := make([]float64, 1)
-		err = b.predict(ctx, dst, b.columns(nil, values))
-		value = dst[0]
-	} else {
-		// The same without an interface to hide from the compiler that neither
-		// slice is kept: they stay on the stack.
-		var dst [1]float64
-		var few [32]float64
-		if b.from != nil {
-			values = b.columns(few[:0], values)
-		}
-		err = b.forest.Predict(ctx, dst[:], values)
-		value = dst[0]
-		if err != nil {
-			err = modelError(err)
-		}
-	}
-	if err == nil {
-		err = checkValue(value)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return value, nil
-}
-
-// predictAll predicts for the rows of results[mine], in one batch.
-func (b *bound) predictAll(ctx context.Context, results []Result, mine []int) {
-	if len(mine) == 0 {
-		return
-	}
-	rows := make([]float64, 0, len(mine)*b.width)
-	for _, k := range mine {
-		rows = b.columns(rows, results[k].Row.Values)
-	}
-	dst := make([]float64, len(mine))
-	err := b.predict(ctx, dst, rows)
-	for i, k := range mine {
-		if results[k].Err = err; err == nil {
-			results[k].Err = checkValue(dst[i])
-		}
-		if results[k].Err == nil {
-			results[k].Value = dst[i]
-		}
-	}
-}
-
-// explain attributes one row of the store, in the order of its features. It is
-// the one place that asks whether a Model is an Explainer.
-func (b *bound) explain(ctx context.Context, values []float64) (contributions []float64, bias float64, err error) {
-	m, ok := b.model.(Explainer)
-	if !ok {
-		return nil, 0, fmt.Errorf("basket: cannot explain: %w: a model of type %T has no Explain", errors.ErrUnsupported, b.model)
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			contributions, bias, err = nil, 0, fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
-		}
-	}()
-	own := make([]float64, b.width)
-	if bias, err = m.Explain(ctx, own, b.columns(nil, values)); err != nil {
-		if errors.Is(err, errors.ErrUnsupported) {
-			return nil, 0, err
-		}
-		return nil, 0, modelError(err)
-	}
-	contributions = own
-	if b.from != nil {
-		contributions = make([]float64, len(values))
-		for j, at := range b.from {
-			contributions[at] = own[j]
-		}
-	}
-	sum := bias
-	for _, c := range contributions {
-		sum += c
-	}
-	return contributions, bias, checkValue(sum)
-}
-
-// columns appends the model's columns of a row of the store.
-func (b *bound) columns(dst, values []float64) []float64 {
-	if b.from == nil {
-		return append(dst, values...)
-	}
-	for _, j := range b.from {
-		dst = append(dst, values[j])
-	}
-	return dst
-}
-
-// predict calls a model that may be anyone's.
-func (b *bound) predict(ctx context.Context, dst, rows []float64) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
-		}
-	}()
-	if err := b.model.Predict(ctx, dst, rows); err != nil {
-		return modelError(err)
-	}
-	return nil
-}
-
-func checkValue(v float64) error {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Errorf("basket: %w: the model's answer is %v: want a finite number", ErrPrediction, v)
-	}
-	return nil
-}
-
-// panicText tells what a panic said and the function that it came from.
-func panicText(r any) string {
-	var callers [64]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
-	for panicked := false; ; {
-		frame, more := frames.Next()
-		if panicked && !strings.HasPrefix(frame.Function, "runtime.") {
-			return fmt.Sprintf("panic: %v (in %s, line %d)", r, frame.Function, frame.Line)
-		}
-		panicked = panicked || frame.Function == "runtime.gopanic"
-		if !more {
-			return fmt.Sprintf("panic: %v", r)
-		}
-	}
-}
-
-// userIDFault says what is wrong with a user ID; nothing if it can be served.
-func userIDFault(userID string) string {
-	switch {
-	case userID == "":
-		return "is empty"
-	case len(userID) > MaxUserID:
-		return fmt.Sprintf("has %d bytes: want at most %d", len(userID), MaxUserID)
-	}
-	for i := range len(userID) {
-		if c := userID[i]; c < 0x20 || c >= 0x7f {
-			return rareUserIDFault(userID)
-		}
-	}
-	return ""
-}
-
-// rareUserIDFault is userIDFault for IDs that are not plain ASCII.
-func rareUserIDFault(userID string) string {
-	if !utf8.ValidString(userID) {
-		return "is not UTF-8"
-	}
-	for _, r := range userID {
-		if unicode.IsControl(r) {
-			return fmt.Sprintf("has the control character %U", r)
-		}
-	}
-	return ""
 }
 
 func (p *Predictor) logModel(ctx context.Context, e ModelEvent) {
