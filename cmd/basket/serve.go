@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/basket-go/basket"
@@ -55,6 +56,7 @@ func (c *serveCmd) Run(ctx context.Context, term terminal) (err error) {
 		tell(basket.ServiceEvent{Message: "Failed to initialize API", Err: err})
 		return err
 	}
+	debug.FreeOSMemory() // the orders' files are not needed again
 	tell(basket.ServiceEvent{Message: "API initialized successfully"})
 	fmt.Fprintf(term.out, "serving on http://%s\n", listener.Addr())
 	return serve.Run(ctx, listener, basket.NewHandler(p))
