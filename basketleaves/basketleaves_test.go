@@ -17,6 +17,7 @@ import (
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketleaves"
 	"github.com/basket-go/basket/basketparquet"
+	"github.com/basket-go/basket/internal/xgboost"
 )
 
 const (
@@ -24,13 +25,34 @@ const (
 	sharedModels = "../../shared/models" // a larger collection, not part of the repository
 
 	zeroBound = 1.0000000180025095e-35
+
+	noLinearLeaves = "leaves: tree 0: linear leaves: it would predict their plain values"
+	noLinear       = "linear models and pipelines are not run on it, only tree ensembles"
+	noCategories   = "is a split by category: it knows none in XGBoost models"
 )
 
 // refused says which models leaves cannot take, and why.
 var refused = map[string]string{
-	"lightgbm-linear": "tree 0: linear leaves: it would predict their plain values",
-	"lgbm-linear":     "tree 0: linear leaves: it would predict their plain values",
+	"lightgbm-linear":     noLinearLeaves,
+	"lightgbm-linear-3.3": noLinearLeaves,
+	"lgbm-linear":         noLinearLeaves,
+
+	"xgboost-categories":      noCategories,
+	"xgboost-categories-1.6":  noCategories,
+	"xgboost-categories-1.7":  noCategories,
+	"xgboost-far-categories":  noCategories,
+	"xgboost-one-hot":         noCategories,
+	"xgb-categorical":         noCategories,
+	"xgboost-linear":          noLinear,
+	"xgboost-linear-1.7":      noLinear,
+	"xgboost-linear-softprob": noLinear,
+	"xgb-linear":              noLinear,
+	"xgboost-vector-leaf":     "size_leaf_vector = 2: leaves that are vectors (multi_strategy=multi_output_tree) are not supported",
 }
+
+// short reports whether tests ask about fewer rows, which the race detector makes
+// slow.
+func short() bool { return raced || testing.Short() }
 
 // A marginer is what both engines are.
 type marginer interface {
@@ -48,55 +70,77 @@ var (
 
 // TestModel_sameBits holds the models of the repository against the native engine.
 func TestModel_sameBits(t *testing.T) {
-	paths, _ := filepath.Glob(models + "/lightgbm-*/model.txt")
-	if len(paths) == 0 {
+	lightgbm, _ := filepath.Glob(models + "/lightgbm-*/model.*")
+	xgboost, _ := filepath.Glob(models + "/xgboost-*/model.*")
+	if len(lightgbm) == 0 || len(xgboost) == 0 {
 		t.Fatal("no models in " + models)
 	}
-	for _, path := range paths {
+	n := 1000
+	if short() {
+		n = 200
+	}
+	for _, path := range append(lightgbm, xgboost...) {
 		dir := filepath.Dir(path)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			if native, m, ok := bothEngines(t, path, filepath.Base(dir)); ok {
-				rows := append(readCSV(t, dir+"/rows.csv"), wildRows(t, path, native.Info().Features, 1000)...)
-				compare(t, native, m, rows)
+		t.Run(filepath.Base(dir)+filepath.Ext(path), func(t *testing.T) {
+			for _, opts := range [][]basket.ModelOption{nil, {basket.WithBestIteration(), basket.WithMargin()}} {
+				if native, m, ok := bothEngines(t, path, filepath.Base(dir), opts...); ok {
+					rows := append(readCSV(t, dir+"/rows.csv"), wildRows(t, path, native.Info().Features, n)...)
+					compare(t, native, m, rows)
+				}
 			}
 		})
 	}
 }
 
 // TestModel_sameBits_shared does the same with a larger collection, whose
-// margins and predictions by LightGBM itself are known besides.
+// margins and predictions by the libraries themselves are known besides.
 func TestModel_sameBits_shared(t *testing.T) {
-	paths, _ := filepath.Glob(sharedModels + "/lgbm-*.txt")
-	older, _ := filepath.Glob(sharedModels + "/older/lgbm-*.txt")
+	var paths []string
+	for _, pattern := range []string{"lgbm-*.txt", "xgb-*.json", "xgb-*.ubj", "xgb-*.bin"} {
+		for _, dir := range []string{sharedModels, sharedModels + "/older"} {
+			found, _ := filepath.Glob(filepath.Join(dir, pattern))
+			paths = append(paths, found...)
+		}
+	}
 	if len(paths) == 0 {
 		t.Skip("no models in " + sharedModels)
 	}
-	for _, path := range append(paths, older...) {
-		stem := strings.TrimSuffix(path, ".txt")
+	for _, path := range paths {
+		ext := filepath.Ext(path)
+		stem := strings.TrimSuffix(path, ext)
 		name := filepath.Base(stem)
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+ext, func(t *testing.T) {
 			native, m, ok := bothEngines(t, path, name)
 			if !ok {
 				return
 			}
 			n := 20_000
-			if testing.Short() || native.Info().Leaves > 50_000 {
+			switch {
+			case short():
+				n = 1000
+			case ext == ".ubj", ext == ".bin", native.Info().Leaves > 50_000: // the same model again, or a large one
 				n = 2000
 			}
 			compare(t, native, m, wildRows(t, path, native.Info().Features, n))
 
 			rows, margins, predictions := readGolden(t, stem+".golden.parquet")
-			t.Logf("%d wild rows and %d golden ones", n, len(rows)/native.Info().Features)
+			count := len(rows) / native.Info().Features
+			t.Logf("%d wild rows and %d golden ones", n, count)
+			if raced {
+				count = min(count, 500)
+				rows, margins, predictions = rows[:count*native.Info().Features], margins[:count*native.Margins()], predictions[:count*native.Outputs()]
+			}
 			compare(t, native, m, rows)
 			got := make([]float64, len(margins))
 			if err := m.Margin(t.Context(), got, rows); err != nil {
 				t.Fatal(err)
 			}
-			sameBits(t, "LightGBM's margin", got, margins, rows)
+			sameBits(t, "the library's margin", got, margins, rows)
+			got = make([]float64, len(predictions))
 			if err := m.Predict(t.Context(), got, rows); err != nil {
 				t.Fatal(err)
 			}
-			sameBits(t, "LightGBM's prediction", got, predictions, rows)
+			sameBits(t, "the library's prediction", got, predictions, rows)
 		})
 	}
 }
@@ -105,17 +149,17 @@ func TestModel_sameBits_shared(t *testing.T) {
 // refuse it, and does.
 func bothEngines(t *testing.T, path, name string, opts ...basket.ModelOption) (native *basket.Forest, m *basketleaves.Model, ok bool) {
 	t.Helper()
-	read, err := basket.LoadModel(path, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err = basketleaves.Load(path, opts...)
+	m, err := basketleaves.Load(path, opts...)
 	if reason, ok := refused[name]; ok {
-		if !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), reason) {
+		if !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), reason) || !strings.HasPrefix(err.Error(), "basket: "+path+": bad model: ") {
 			t.Errorf("error %v, want ErrModelFormat with %q", err, reason)
 		}
 		return nil, nil, false
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := basket.LoadModel(path, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +218,8 @@ var wild = []float64{
 	zeroBound, -zeroBound, math.Nextafter(zeroBound, 1), math.Nextafter(-zeroBound, -1),
 	1e-35, -1e-35, math.Nextafter(1e-35, 0), math.Nextafter(1e-35, 1), 2e-35, -2e-35,
 	math.SmallestNonzeroFloat64, math.MaxFloat64, -math.MaxFloat64,
+	math.MaxFloat32, -math.MaxFloat32, math.MaxFloat32 + 0x1p103, -math.MaxFloat32 - 0x1p103, 1e300, -1e300,
+	math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, math.SmallestNonzeroFloat32 / 2, -math.SmallestNonzeroFloat32 / 2,
 	-1, -0.5, -0.999999, math.Nextafter(-1, 0), 0.9, 1, 2, 3, 30, 31, 31.5, 32, 33, 63, 64, 255, 256, 1e6, 1e12,
 	1 << 31, 1<<31 - 1, 1<<31 - 0.5, -1 << 31, -1<<31 - 1, 1 << 32, 1<<32 + 1, 1<<32 + 5, -1<<32 + 3, 1 << 53, 1 << 63, 1 << 64, -1 << 63,
 }
@@ -182,35 +228,19 @@ var wild = []float64{
 // wild suggest, and of common ones.
 func wildRows(t testing.TB, path string, features, n int) []float64 {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wildRowsOf(string(text), features, n)
+	return wildRowsOf(data, features, n)
 }
 
-func wildRowsOf(text string, features, n int) []float64 {
-	near := make([][]float64, features) // a feature's thresholds and neighbours
-	var of []string
-	for line := range strings.Lines(text) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		switch key {
-		case "split_feature":
-			of = strings.Fields(value)
-		case "threshold":
-			for i, word := range strings.Fields(value) {
-				if i >= len(of) {
-					break
-				}
-				j, err := strconv.Atoi(of[i])
-				v, err2 := strconv.ParseFloat(word, 64)
-				if err == nil && err2 == nil && j >= 0 && j < features {
-					near[j] = append(near[j], v, math.Nextafter(v, math.Inf(1)), math.Nextafter(v, math.Inf(-1)), float64(float32(v)))
-				}
-			}
-		}
+func wildRowsOf(data []byte, features, n int) []float64 {
+	near := nearLightGBM(string(data), features)
+	if xgboost.Is(data) {
+		near = nearXGBoost(data, features)
 	}
-	random := rand.New(rand.NewPCG(1, uint64(len(text))))
+	random := rand.New(rand.NewPCG(1, uint64(len(data))))
 	rows := make([]float64, 0, n*features)
 	for i := range n {
 		for j := range features {
@@ -231,6 +261,31 @@ func wildRowsOf(text string, features, n int) []float64 {
 		}
 	}
 	return rows
+}
+
+// nearLightGBM returns thresholds and their neighbours, by feature.
+func nearLightGBM(text string, features int) [][]float64 {
+	near := make([][]float64, features)
+	var of []string
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "split_feature":
+			of = strings.Fields(value)
+		case "threshold":
+			for i, word := range strings.Fields(value) {
+				if i >= len(of) {
+					break
+				}
+				j, err := strconv.Atoi(of[i])
+				v, err2 := strconv.ParseFloat(word, 64)
+				if err == nil && err2 == nil && j >= 0 && j < features {
+					near[j] = append(near[j], v, math.Nextafter(v, math.Inf(1)), math.Nextafter(v, math.Inf(-1)), float64(float32(v)))
+				}
+			}
+		}
+	}
+	return near
 }
 
 // readCSV reads numbers under a header; empty is NaN.
@@ -299,7 +354,7 @@ func readGolden(t *testing.T, path string) (rows, margins, predictions []float64
 // hardly write: every kind of split on thresholds around zero, odd layouts.
 func TestModel_sameBits_random(t *testing.T) {
 	n := 400
-	if testing.Short() {
+	if short() {
 		n = 50
 	}
 	for seed := range n {
@@ -312,7 +367,7 @@ func TestModel_sameBits_random(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		compare(t, read.(*basket.Forest), m, wildRowsOf(text, len(m.Features()), 300))
+		compare(t, read.(*basket.Forest), m, wildRowsOf([]byte(text), len(m.Features()), 300))
 		if t.Failed() {
 			t.Fatal(text)
 		}
@@ -467,10 +522,10 @@ func TestRead_refuses(t *testing.T) {
 			}
 		})
 	}
-	others, _ := filepath.Glob(models + "/xgboost-*/model.*")
+	others, _ := filepath.Glob(models + "/sklearn-rf-*/model.*")
 	for _, path := range others {
-		if _, err := basketleaves.Load(path); !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), "xgboost") {
-			t.Errorf("%s: error %v, want ErrModelFormat with \"xgboost\"", path, err)
+		if _, err := basketleaves.Load(path); !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), "not run on") {
+			t.Errorf("%s: error %v, want ErrModelFormat with \"not run on\"", path, err)
 		}
 	}
 	if _, err := basketleaves.Load("no such file"); !errors.Is(err, os.ErrNotExist) {
@@ -558,7 +613,8 @@ func TestModel_ConcurrentSafe(t *testing.T) {
 // predicted differently.
 func FuzzRead(f *testing.F) {
 	paths, _ := filepath.Glob(models + "/lightgbm-*/model.txt")
-	for _, path := range paths {
+	others, _ := filepath.Glob(models + "/xgboost-*/model.*")
+	for _, path := range append(paths, others...) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -567,11 +623,13 @@ func FuzzRead(f *testing.F) {
 	}
 	for seed := range uint64(20) {
 		f.Add([]byte(randomModel(seed)))
+		f.Add([]byte(randomXGBoost(seed)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := basketleaves.Read(strings.NewReader(string(data)))
 		if err != nil {
-			if strings.Contains(err.Error(), "panic") {
+			// What the check lets pass, leaves has no errors of its own for.
+			if strings.Contains(err.Error(), "panic") || strings.Contains(err.Error(), "EOF") {
 				t.Fatal(err)
 			}
 			return
@@ -583,16 +641,25 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compare(t, read.(*basket.Forest), m, wildRowsOf(string(data), len(m.Features()), 60))
+		compare(t, read.(*basket.Forest), m, wildRowsOf(data, len(m.Features()), 60))
 	})
 }
 
 // BenchmarkPredict compares the engines.
 func BenchmarkPredict(b *testing.B) {
-	path := sharedModels + "/lgbm-regression.txt"
-	if _, err := os.Stat(path); err != nil {
-		path = regression
+	for format, paths := range map[string][2]string{
+		"lightgbm": {sharedModels + "/lgbm-regression.txt", regression},
+		"xgboost":  {sharedModels + "/xgb-regression.ubj", models + "/xgboost-regression/model.ubj"},
+	} {
+		path := paths[0]
+		if _, err := os.Stat(path); err != nil {
+			path = paths[1]
+		}
+		b.Run("format="+format, func(b *testing.B) { benchmark(b, path) })
 	}
+}
+
+func benchmark(b *testing.B, path string) {
 	native, err := basket.LoadModel(path)
 	if err != nil {
 		b.Fatal(err)

@@ -45,6 +45,7 @@ func newLightGBM(text string, native *basket.Forest) (e engine, err error) {
 	if err != nil {
 		return engine{}, err
 	}
+	e.width = native.Margins()
 	e.clean = func(dst, row []float64) { clean(dst, row, r.asks) }
 	return e, nil
 }
