@@ -1,6 +1,7 @@
 package basket
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/basket-go/basket/internal/forest"
 	"github.com/basket-go/basket/internal/sklearn"
@@ -47,6 +50,12 @@ func (f *Forest) Predict(ctx context.Context, dst, rows []float64) error {
 // scores, before the link function.
 func (f *Forest) Margin(ctx context.Context, dst, rows []float64) error {
 	return f.m.each(ctx, dst, rows, f.m.margins(), margins)
+}
+
+// PredictParallel is Predict by several goroutines at once, which end before it
+// returns: for large batches, where a core is to spare. The bits are the same.
+func (f *Forest) PredictParallel(ctx context.Context, dst, rows []float64, workers int) error {
+	return f.m.parallel(ctx, dst, rows, workers)
 }
 
 // Link sets dst to the predictions that margins stand for: Predict is Margin and
@@ -96,6 +105,12 @@ func (p *Pipeline) String() string { return p.m.info.String() }
 // Predict sets dst to the predictions for rows, Outputs a row.
 func (p *Pipeline) Predict(ctx context.Context, dst, rows []float64) error {
 	return p.m.each(ctx, dst, rows, p.m.info.Outputs, predictions)
+}
+
+// PredictParallel is Predict by several goroutines at once, which end before it
+// returns.
+func (p *Pipeline) PredictParallel(ctx context.Context, dst, rows []float64, workers int) error {
+	return p.m.parallel(ctx, dst, rows, workers)
 }
 
 // Margin sets dst to the margins of rows, Margins a row.
@@ -211,6 +226,35 @@ const (
 	predictions = iota
 	margins
 )
+
+// parallel predicts by as many goroutines, each of which takes the next part of
+// the rows until none is left.
+func (m *fileModel) parallel(ctx context.Context, dst, rows []float64, workers int) error {
+	const part = 1024
+	columns, width := len(m.names), m.info.Outputs
+	n := len(rows) / columns
+	workers = min(workers, (n+part-1)/part)
+	if workers < 2 || n*columns != len(rows) || n*width != len(dst) {
+		return m.each(ctx, dst, rows, width, predictions)
+	}
+	var next atomic.Int64
+	var all sync.WaitGroup
+	errs := make([]error, workers)
+	for w := range errs {
+		all.Go(func() {
+			for errs[w] == nil {
+				start := int(next.Add(part)) - part
+				if start >= n {
+					return
+				}
+				end := min(start+part, n)
+				errs[w] = m.each(ctx, dst[start*width:end*width], rows[start*columns:end*columns], width, predictions)
+			}
+		})
+	}
+	all.Wait()
+	return cmp.Or(errs...)
+}
 
 // each computes blocks of rows, between which it looks at ctx.
 func (m *fileModel) each(ctx context.Context, dst, rows []float64, width, what int) error {

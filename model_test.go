@@ -151,7 +151,7 @@ func compareBits(t *testing.T, name string, got, want, sizes []float64, g golden
 }
 
 // readCSV reads numbers under a header; empty is NaN.
-func readCSV(t *testing.T, path string) (header []string, values [][]float64) {
+func readCSV(t testing.TB, path string) (header []string, values [][]float64) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -213,7 +213,7 @@ func TestReadModel_golden(t *testing.T) {
 
 // csvGolden reads rows.csv, and the columns margin and y of want.csv, the names
 // of which start with a prefix.
-func csvGolden(t *testing.T, dir, prefix string) golden {
+func csvGolden(t testing.TB, dir, prefix string) golden {
 	t.Helper()
 	var g golden
 	header, values := readCSV(t, filepath.Join(dir, "rows.csv"))
@@ -409,5 +409,37 @@ func TestExplain_addsUp(t *testing.T) {
 	}
 	if explained < 70 {
 		t.Errorf("only %d of %d models were explained", explained, len(files))
+	}
+}
+
+// TestForest_PredictParallel_ConcurrentSafe: the same bits, whatever the number
+// of workers and rows.
+func TestForest_PredictParallel_ConcurrentSafe(t *testing.T) {
+	g := csvGolden(t, "testdata/models/lightgbm-multiclass", "")
+	f := loadForest(t, "testdata/models/lightgbm-multiclass/model.txt")
+	var rows, want []float64
+	for len(rows) < 5000*g.columns {
+		rows, want = append(rows, g.rows...), append(want, g.y...)
+	}
+	for _, n := range []int{0, 1, 1023, 1024, 1025, 4097} {
+		for _, workers := range []int{-1, 0, 1, 2, 3, 100} {
+			got := make([]float64, n*g.outputs)
+			if err := f.PredictParallel(t.Context(), got, rows[:n*g.columns], workers); err != nil {
+				t.Fatal(err)
+			}
+			for i := range got {
+				if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
+					t.Fatalf("%d rows, %d workers: prediction %d is %v, want %v", n, workers, i, got[i], want[i])
+				}
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.PredictParallel(ctx, make([]float64, 3*5000), rows[:5000*g.columns], 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that is done: %v", err)
+	}
+	if err := f.PredictParallel(t.Context(), make([]float64, 1), rows, 2); err == nil {
+		t.Error("lengths that do not fit: no error")
 	}
 }
