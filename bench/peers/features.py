@@ -1,0 +1,119 @@
+"""Measures orders to features by pandas or DuckDB on one thread; the protocol is that of driver.h.
+
+features.py pandas|pandas-tuned|duckdb FOLDER CLOCK
+
+    batch N    from the parquet files to every user's newest feature row, N times:
+               nanoseconds each time
+    out FILE   writes those rows by user ID as text, "USER v0 v1 v2 v3": "ok"
+
+The features are those of basket.Materializer by its rules for the last order.
+"pandas" is vectorised as one writes it, by explode and merge; "pandas-tuned" by
+one number for user and item and one look-up of all of them in a set.
+"""
+import pathlib
+import sys
+import time
+
+engine, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+now = time.process_time_ns if sys.argv[3] == "cpu" else time.perf_counter_ns
+names = ["prior_basket_value", "prior_item_count", "prior_regulars_count", "regulars_count"]
+
+if engine in ("pandas", "pandas-tuned"):
+    import numpy
+    import pandas
+    import pyarrow
+
+    version = pandas.__version__
+    pyarrow.set_cpu_count(1)
+
+    def plain(orders, regulars):
+        bought = orders[["user", "ordered_items"]].explode("ordered_items").dropna().reset_index(names="order")
+        bought["variant_id"] = bought.pop("ordered_items").astype("int64")
+        bought = bought.drop_duplicates(["order", "variant_id"])
+        return bought.merge(regulars[["user", "variant_id"]].drop_duplicates(), on=["user", "variant_id"])
+
+    def tuned(orders, regulars):
+        variant = numpy.concatenate(orders.ordered_items.to_numpy())
+        span = 1 + max(variant.max(), regulars.variant_id.max())
+        bought = pandas.DataFrame({
+            "order": numpy.repeat(orders.index, orders["items"]),
+            "key": numpy.repeat(orders.user.to_numpy(), orders["items"]) * span + variant,
+        })
+        return bought[bought.key.isin(regulars.user * span + regulars.variant_id)].drop_duplicates()
+
+    def newest():
+        orders = pandas.read_parquet(folder / "orders.parquet", columns=["user_id", "created_at", "ordered_items"])
+        regulars = pandas.read_parquet(folder / "regulars.parquet", columns=["user_id", "variant_id"])
+        price = pandas.read_parquet(folder / "inventory.parquet", columns=["price"]).price.mean()
+        # Users as small numbers: sorting and joining text would take most of the time.
+        orders["user"], users = pandas.factorize(orders.pop("user_id"))
+        regulars["user"] = users.get_indexer(regulars.user_id)
+        orders = orders.sort_values(["user", "created_at"], kind="stable", ignore_index=True)
+        orders["items"] = orders.ordered_items.map(len)
+        orders["place"] = orders.groupby("user").created_at.rank().astype("int64")
+        hits = tuned(orders, regulars) if engine == "pandas-tuned" else plain(orders, regulars)
+        orders["regulars_count"] = hits.groupby("order").size().reindex(orders.index, fill_value=0)
+        prior = pandas.DataFrame({
+            "user": orders.user, "place": orders.place + 1,
+            names[0]: orders["items"] * price, names[1]: orders["items"], names[2]: orders.regulars_count,
+        })
+        rows = orders[["user", "place", "regulars_count"]].merge(prior, on=["user", "place"]).drop_duplicates("user", keep="last")
+        rows["user_id"] = users[rows.user]
+        return rows[["user_id", *names]]
+
+elif engine == "duckdb":
+    import duckdb
+
+    version = duckdb.__version__
+    db = duckdb.connect(config={"threads": 1})
+    query = f"""
+    with raw as (
+      select file_row_number as n, user_id, created_at, ordered_items from read_parquet('{folder}/orders.parquet', file_row_number = true)
+    ), users as (
+      select user_id, row_number() over () :: integer as u from (select distinct user_id from raw)
+    ), price as (
+      select avg(price) as mean from read_parquet('{folder}/inventory.parquet') where not isnan(price)
+    ), owned as (
+      select u, list(distinct variant_id) as variants
+      from read_parquet('{folder}/regulars.parquet') join users using (user_id) group by u
+    ), counted as (
+      select u, n, created_at, len(ordered_items) as items,
+             case when variants is null then 0 else len(list_intersect(ordered_items, variants)) end as regulars
+      from raw join users using (user_id) left join owned using (u)
+    ), placed as (
+      select *, rank() over (partition by u order by created_at)
+                + (count(*) over (partition by u, created_at) - 1) // 2 as place
+      from counted
+    ), newest as (
+      select c.u, max_by(
+               struct_pack(a := p.items * (select mean from price), b := p.items, c := p.regulars, d := c.regulars),
+               (c.created_at, c.n, p.n)) as v
+      from placed c join placed p on p.u = c.u and p.place + 1 = c.place group by c.u
+    )
+    select user_id, v.a as {names[0]}, v.b as {names[1]}, v.c as {names[2]}, v.d as {names[3]} from newest join users using (u)
+    """
+
+    def newest():
+        return db.sql(query).df()
+
+else:
+    sys.exit(f"{engine}: want pandas, pandas-tuned or duckdb")
+
+newest()
+print("ready", version, flush=True)
+for line in sys.stdin:
+    command, argument = line.split(maxsplit=1)
+    argument = argument.rstrip("\n")
+    if command == "batch":
+        start = now()
+        for _ in range(int(argument)):
+            newest()
+        answer = (now() - start) / int(argument)
+    elif command == "out":
+        with open(argument, "w") as out:
+            for row in newest().sort_values("user_id").itertuples(index=False):
+                print(row[0], *(repr(float(v)) for v in row[1:]), file=out)
+        answer = "ok"
+    else:
+        sys.exit(f"{line}: no command")
+    print(answer, flush=True)
