@@ -230,7 +230,7 @@ const (
 // parallel predicts by as many goroutines, each of which takes the next part of
 // the rows until none is left.
 func (m *fileModel) parallel(ctx context.Context, dst, rows []float64, workers int) error {
-	const part = 1024
+	const part = 256
 	columns, width := len(m.names), m.info.Outputs
 	n := len(rows) / columns
 	workers = min(workers, (n+part-1)/part)

@@ -29,7 +29,7 @@ func needShared(t testing.TB) {
 
 // parquetColumns reads the columns whose names are a prefix and a number, or
 // the prefix alone, row-major.
-func parquetColumns(t *testing.T, path, prefix string) []float64 {
+func parquetColumns(t testing.TB, path, prefix string) []float64 {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {

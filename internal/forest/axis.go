@@ -18,39 +18,51 @@ import (
 // an interval every split of the feature sends all values to one side, so that
 // cuts[i] can stand for all of them.
 type axis struct {
-	feature    int
-	cuts       []float64
-	keys       []uint64 // of the cuts
-	start      [buckets]uint16
-	low, scale float64
-	step       int
-	base       int  // of the table: where interval 0 has its row of masks
-	wrap       bool // look up the integer's low eight bits; see Categories.Wrap
+	feature int
+	cuts    []float64
+	wrap    bool // look up the integer's low eight bits; see Categories.Wrap
+	base    int  // of the table: where interval 0 has its row of masks
+
+	// To find an interval, the axis is first divided evenly into buckets.
+	low, scale float64         // the first one's start, and their number in one unit
+	start      [buckets]uint32 // by bucket: how many cuts are in lower ones
+	step       int             // a power of two: no bucket has twice as many cuts
+	keys       []uint64        // of the cuts, and then so many that steps cannot leave them
 }
 
+// Bounds of an axis.
+const (
+	buckets = 256
+	maxCuts = 1<<22 - 1
+	maxAxes = 1024
+)
+
 // find returns the number of the interval that v is in. It takes no branch that
-// depends on v.
+// depends on v: which buckets there are to look in, and how many steps to go, are
+// facts of the axis.
 func (a *axis) find(v float64) int {
 	if a.wrap {
 		v = wrapped(v)
 	}
 	k, keys := key(v), a.keys
 	i := int(a.start[a.bucket(v)])
-	for step := a.step; step > 0; step >>= 1 {
+	for step := a.step; step > 2; step >>= 1 {
 		_, above := bits.Sub64(keys[i+step-1], k, 0)
 		i += step & -int(above)
 	}
-	return i
+	_, above := bits.Sub64(keys[i+1], k, 0)
+	i += 2 & -int(above)
+	_, above = bits.Sub64(keys[i], k, 0)
+	return i + int(above)
 }
 
-// buckets divide an axis evenly from the first to the last finite cut.
-const buckets = 256
-
-// magic is a number so large that only integers follow it, whose bits count up.
+// magic is so large a number that those which follow are integers, and count up in
+// their last bits.
 const magic = 0x1.8p52
 
-// bucket returns the bucket of v. The larger v, the higher its bucket; NaN is in
-// the last.
+// bucket returns the bucket of v. No v has a lower bucket than a smaller one, as
+// rounding keeps the order; NaN is in the last. The conversion forbids to round
+// only once where a processor could.
 func (a *axis) bucket(v float64) uint8 {
 	const first = 0x4338000000000000 + 1<<63 - 0x000fffffffffffff // key of magic
 	b, below := bits.Sub64(key(float64((v-a.low)*a.scale)+magic), first, 0)
@@ -59,8 +71,16 @@ func (a *axis) bucket(v float64) uint8 {
 	return uint8(b | -above)
 }
 
-// index makes the buckets.
+// index sorts the cuts and fills the buckets.
 func (a *axis) index() {
+	a.cuts = append(a.cuts, math.Inf(1))
+	slices.Sort(a.cuts)
+	a.cuts = slices.Clip(slices.Compact(a.cuts))
+	for i, c := range a.cuts {
+		if c == 0 {
+			a.cuts[i] = 0 // -0 goes where 0 goes, but has a lower key
+		}
+	}
 	finite := a.cuts[:len(a.cuts)-1]
 	if len(finite) > 0 && math.IsInf(finite[0], -1) {
 		finite = finite[1:]
@@ -80,16 +100,16 @@ func (a *axis) index() {
 		}
 		sum := 0
 		for b := range count {
-			a.start[b] = uint16(sum)
+			a.start[b] = uint32(sum)
 			sum += count[b]
 		}
 	}
-	a.step = 1 << (bits.Len(uint(most)) - 1)
+	a.step = max(2, 1<<(bits.Len(uint(most))-1))
 	a.keys = make([]uint64, len(a.cuts)+2*a.step)
 	for i := range a.keys {
 		a.keys[i] = math.MaxUint64
 		if i < len(a.cuts) {
-			a.keys[i] = key(a.cuts[i] + 0) // -0 becomes 0, which it equals
+			a.keys[i] = key(a.cuts[i])
 		}
 	}
 }
@@ -119,56 +139,56 @@ func wrapped(v float64) float64 {
 	return v
 }
 
-// axes cuts the axes of all features that f splits on, in the features' order.
-// It returns nil if there are no splits, or if the cuts are too many to be worth
-// their room, which is bounded by a few times that of the nodes.
-func (f *Forest) axes() []axis {
+// axes cuts the axes of all features that some splits are on, in the features'
+// order. It returns nil if there are no splits, or too many features or cuts: the
+// room that they take is bounded by a few times that of the nodes.
+func (f *Forest) axes(splits []int32) []axis {
 	room := 1<<18 + 4*len(f.nodes)
 	of := make(map[int]int) // position in axes by feature
 	var axes []axis
-	for i := range f.nodes {
-		n := &f.nodes[i]
-		if n.meta&flagLeaf != 0 {
-			continue
-		}
-		feature := int(n.meta & featureMask)
-		wrap := n.meta&flagCategories != 0 && f.categories[int(n.threshold)].Wrap
-		j, ok := of[feature]
-		if !ok {
-			j = len(axes)
-			of[feature] = j
-			axes = append(axes, axis{feature: feature, wrap: wrap})
-		}
-		a := &axes[j]
-		if a.wrap != wrap {
-			return nil // would need two axes
-		}
-		before := len(a.cuts)
-		switch {
-		case n.meta&flagCategories != 0:
-			c := &f.categories[int(n.threshold)]
-			if wrap && c.Round32 {
-				return nil // nor do readers make them
-			}
-			a.cuts = c.cuts(a.cuts, room)
-		case n.meta&flagZeroMissing != 0:
-			a.cuts = append(a.cuts, n.threshold, math.Nextafter(-ZeroBound, -1), ZeroBound)
-		default:
-			a.cuts = append(a.cuts, n.threshold)
-		}
-		if room -= len(a.cuts) - before; room < 0 {
+	for _, i := range splits {
+		if axes, room = f.cut(axes, of, &f.nodes[i], room); room < 0 || len(axes) > maxAxes {
 			return nil
 		}
 	}
 	for j := range axes {
-		a := &axes[j]
-		a.cuts = append(a.cuts, math.Inf(1))
-		slices.Sort(a.cuts)
-		a.cuts = slices.Clip(slices.Compact(a.cuts)) // -0 equals 0
-		a.index()
+		if axes[j].index(); len(axes[j].cuts) > maxCuts {
+			return nil
+		}
 	}
 	slices.SortFunc(axes, func(a, b axis) int { return a.feature - b.feature })
 	return axes
+}
+
+// cut cuts the axis of n's feature where n does, and returns the room left, which
+// is negative if there is none or the axis cannot be cut.
+func (f *Forest) cut(axes []axis, of map[int]int, n *node, room int) ([]axis, int) {
+	feature := int(n.meta & featureMask)
+	wrap := n.meta&flagCategories != 0 && f.categories[int(n.threshold)].Wrap
+	j, ok := of[feature]
+	if !ok {
+		j = len(axes)
+		of[feature] = j
+		axes = append(axes, axis{feature: feature, wrap: wrap})
+	}
+	a := &axes[j]
+	if a.wrap != wrap {
+		return axes, -1 // would need two axes
+	}
+	before := len(a.cuts)
+	switch {
+	case n.meta&flagCategories != 0:
+		c := &f.categories[int(n.threshold)]
+		if wrap && c.Round32 {
+			return axes, -1 // nor do readers make them
+		}
+		a.cuts = c.cuts(a.cuts, room)
+	case n.meta&flagZeroMissing != 0:
+		a.cuts = append(a.cuts, n.threshold, math.Nextafter(-ZeroBound, -1), ZeroBound)
+	default:
+		a.cuts = append(a.cuts, n.threshold)
+	}
+	return axes, room - (len(a.cuts) - before)
 }
 
 // cuts appends the values up to which c sends some values to one side and above
@@ -186,19 +206,15 @@ func (c *Categories) cuts(cuts []float64, room int) []float64 {
 	atMost(-1)
 	below(0)
 	below(1 << 31)
-	if c.Sparse != nil {
+	if n := len(c.Sparse); n > 0 {
 		for _, k := range c.Sparse {
 			if len(cuts) > most {
 				break
 			}
-			if k >= 0 {
-				below(float64(k))
-				below(float64(k) + 1)
-			}
+			below(float64(k))
+			below(float64(k) + 1)
 		}
-		if n := len(c.Sparse); n > 0 { // beyond is where RestLeft says
-			below(float64((c.Sparse[n-1]/32 + 1) * 32))
-		}
+		below(float64(c.Sparse[n-1]/32+1) * 32)
 		return cuts
 	}
 	last := false

@@ -35,7 +35,62 @@
 //	left      int32    of a split, its left child; of a leaf, its number in the forest
 //	meta      uint32   flags in the high byte, feature in the low three
 //
-// The price: a leaf costs 16 bytes where 8 would do.
+// The price: a leaf costs 16 bytes where 8 would do. Every forest has this array,
+// and can walk it node by node; that is the engine called walk. It waits for
+// memory and guesses a branch at each node, some five nanoseconds a split, and is
+// left for forests that fit no other: of more than a thousand features, say.
+//
+// # The table
+//
+// Give each leaf of a tree a bit. A split whose answer is yes forbids the leaves
+// under its right child, one whose answer is no those under its left child, and
+// the one leaf that no split forbids is the row's. All splits on one feature,
+// over all trees, cut its axis into intervals, so what they forbid can be known
+// for each interval beforehand:
+//
+//	tree 0:        x0 <= 1.5             tree 1:  x1 <= 0
+//	         x1 <= 0       x0 <= 4               a       x0 <= 4
+//	         a     b       c     d                       b     c
+//
+//	                      leaf     abcd      abc
+//	feature 0  x <= 1.5            1100      110
+//	           1.5 < x <= 4        0010      110   row for x0 = 2
+//	           4 < x               0001      101
+//	           missing             0001      101
+//	feature 1  x <= 0              1011      100
+//	           0 < x               0111      011   row for x1 = 7
+//	           missing             0111      011
+//	                               ----      ---
+//	                     AND       0010      010   leaf c of tree 0, b of tree 1
+//
+// A prediction finds one interval a feature, by a search without branches, and
+// reads one row of masks for each, from front to back. A tree then takes an AND a
+// feature, a multiplication that turns the bit into a number, a load, and an
+// addition, which comes in the file's order. No branch depends on the row.
+//
+// Which leaves an interval forbids is found by asking each split, by the same
+// code that walks, about one value of the interval; so the table is exact for
+// every kind of split, as long as all cuts are known (axis.go).
+//
+// A mask has 32 or 64 bits. Of a tree with more leaves, the table covers the part
+// around the root through which most training rows went, its crown, and the few
+// rows that come out below it elsewhere than at a leaf are walked on.
+//
+// The price: intervals times trees times 4 or 8 bytes, 92 KB for 100 trees of 31
+// leaves over 4 features, and reading one row for each feature, whether or not a
+// tree splits on it. So it pays while the features are few or the trees small,
+// and its size is bounded.
+//
+// # Stairs
+//
+// Where the table would be too large, or the trees too deep to end in their
+// crowns, each value is replaced once by the number of its interval. Then nodes
+// are 8 bytes, a step is an addition, without a branch, and eight trees of one
+// row, or eight rows of one tree, go down side by side (stairs.go). The price: as
+// many steps as the longest of eight ways has, and the same search a feature.
+//
+// New estimates what each engine costs from what it can count, and takes the
+// cheapest; [Forest.Engine] tells which. All give the same bits.
 package forest
 
 import (
@@ -155,10 +210,12 @@ type Forest struct {
 	leaves     int
 	depth      int
 
-	// The engine: one of these, or else none, and the nodes are walked.
+	// The engine: one of these, or else the nodes are walked.
 	table   *table[float64]
 	table32 *table[float32]
-	stepper *stepper
+	stairs  *stairs
+
+	plain bool // all splits are by threshold alone, all leaves numbers
 }
 
 type linearLeaf struct {
@@ -185,17 +242,6 @@ func (f *Forest) Leaves() int { return f.leaves }
 // Depth is the number of splits on the longest way to a leaf.
 func (f *Forest) Depth() int { return f.depth }
 
-// Engine tells how the forest predicts: "table, 92 KB", say.
-func (f *Forest) Engine() string {
-	switch {
-	case f.table != nil:
-		return fmt.Sprintf("table, %d KB", (f.table.bytes()+1023)/1024)
-	case f.table32 != nil:
-		return fmt.Sprintf("table, %d KB", (f.table32.bytes()+1023)/1024)
-	}
-	return "walk"
-}
-
 // output is the output of a tree.
 func (f *Forest) output(tree int) int {
 	if f.outputs == nil {
@@ -212,48 +258,12 @@ func (f *Forest) end(tree int) int {
 	return len(f.nodes)
 }
 
-// treeLeaves is the number of a tree's leaves.
-func (f *Forest) treeLeaves(tree int) int {
-	return (f.end(tree) - int(f.roots[tree]) + 1) / 2
-}
-
-// spans returns, for each node of a tree, which leaves hang under it: count of
-// them from first on, if they are numbered from left to right.
-func (f *Forest) spans(tree int) (first, count []int32) {
-	root, end := f.roots[tree], f.end(tree)
-	nodes := f.nodes[root:end]
-	first, count = make([]int32, len(nodes)), make([]int32, len(nodes))
-	for i := len(nodes) - 1; i >= 0; i-- { // children come after their parents
-		count[i] = 1
-		if n := &nodes[i]; n.meta&flagLeaf == 0 {
-			count[i] = count[n.left-root] + count[n.left-root+1]
-		}
-	}
-	for i := range nodes {
-		if n := &nodes[i]; n.meta&flagLeaf == 0 {
-			left := n.left - root
-			first[left], first[left+1] = first[i], first[i]+count[left]
-		}
-	}
-	return first, count
-}
-
-// compile chooses the engine.
-func (f *Forest) compile() {
-	axes := f.axes()
-	if f.sum32 {
-		f.table32 = newTable[float32](f, axes, maxTableBytes)
-	} else {
-		f.table = newTable[float64](f, axes, maxTableBytes)
-		if f.table == nil {
-			f.stepper = newStepper(f, axes)
-		}
-	}
-}
-
 // New checks m and lays it out for prediction. It keeps parts of m, which the
 // caller must not change afterwards. Its errors name tree, node and value.
-func New(m *Model) (*Forest, error) {
+func New(m *Model) (*Forest, error) { return newForest(m, engineBest) }
+
+// newForest is New with a certain engine, for tests.
+func newForest(m *Model, e engine) (*Forest, error) {
 	switch {
 	case m.Features < 1 || m.Features > MaxFeatures:
 		return nil, fmt.Errorf("%d features: want 1 to %d", m.Features, MaxFeatures)
@@ -294,7 +304,7 @@ func New(m *Model) (*Forest, error) {
 			return nil, fmt.Errorf("tree %d: %w", i, err)
 		}
 	}
-	f.compile()
+	f.compile(e)
 	return f, nil
 }
 

@@ -3,6 +3,7 @@ package forest
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,7 @@ type grower struct {
 	*rand.Rand
 	model  *Model
 	values []float64
+	wrap   int // the feature whose splits are all by categories that wrap, or -1
 }
 
 func newGrower(r *rand.Rand) *grower {
@@ -20,9 +22,10 @@ func newGrower(r *rand.Rand) *grower {
 	for k := range g.model.Base {
 		g.model.Base[k] = float64(float32(r.NormFloat64()))
 	}
+	g.wrap = r.IntN(12) - 6
 	g.values = []float64{
 		0, math.Copysign(0, -1), ZeroBound, -ZeroBound, math.NaN(), math.Inf(1), math.Inf(-1),
-		-1, -0.5, 31, 32, 64, 1e10, 2.9999999999, math.MaxInt32, -math.MaxInt32 - 1,
+		-1, -0.5, 31, 32, 64, 255, 256, 300, 1e10, 2.9999999999, math.MaxInt32, -math.MaxInt32 - 1,
 	}
 	linear := r.IntN(4) == 0
 	for range 1 + r.IntN(12) {
@@ -68,6 +71,24 @@ func (g *grower) grow(t *Tree, leaves int) int32 {
 		for range g.IntN(4) {
 			n.Categories.Left = append(n.Categories.Left, g.Uint32())
 		}
+		if g.IntN(4) == 0 {
+			n.Categories.Left, n.Categories.Sparse = nil, []int32{}
+			for range g.IntN(4) {
+				n.Categories.Sparse = append(n.Categories.Sparse, g.Int32N(70), g.Int32())
+			}
+			slices.Sort(n.Categories.Sparse)
+			n.Categories.Sparse = slices.Compact(n.Categories.Sparse)
+			for _, c := range n.Categories.Sparse {
+				g.values = append(g.values, float64(c), float64(float32(c)), math.Nextafter(float64(c), 0), float64(c)+1)
+			}
+		}
+	}
+	if int(n.Feature) == g.wrap {
+		n.ZeroMissing = false
+		n.Categories = &Categories{RestLeft: g.IntN(2) == 0, NegativeLeft: g.IntN(2) == 0, BelowZero: g.IntN(2) == 0, Wrap: true}
+		for range 8 {
+			n.Categories.Left = append(n.Categories.Left, g.Uint32())
+		}
 	}
 	t.Nodes = append(t.Nodes, n)
 	left := 1 + g.IntN(leaves-1)
@@ -109,9 +130,14 @@ func oracle(m *Model, row []float64) []float64 {
 					v = float64(float32(v))
 				}
 				category := math.Trunc(v)
+				if c.Wrap && category >= 0 && category < 1<<31 {
+					category = float64(int(category) % 256)
+				}
 				switch {
 				case category < 0 || c.BelowZero && v < 0:
 					left = c.NegativeLeft
+				case len(c.Sparse) > 0 && category < float64(c.Sparse[len(c.Sparse)-1]/32*32)+32:
+					left = !slices.Contains(c.Sparse, int32(category))
 				case category >= float64(32*len(c.Left)):
 					left = c.RestLeft
 				default:

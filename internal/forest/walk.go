@@ -70,34 +70,90 @@ func (f *Forest) margins(dst, rows []float64) {
 		f.table.margin(f, dst, rows)
 	case f.table32 != nil:
 		f.table32.margin(f, dst, rows)
-	case f.stepper != nil:
-		f.stepper.margin(f, dst, rows)
+	case f.stairs != nil:
+		f.stairs.margin(f, dst, rows)
 	default:
-		for i := range len(rows) / f.features {
-			f.sum(dst[i*len(f.base):][:len(f.base)], rows[i*f.features:][:f.features])
+		f.walk(dst, rows)
+	}
+}
+
+// walk sets dst to the margins of rows, node by node.
+func (f *Forest) walk(dst, rows []float64) {
+	margins := len(f.base)
+	for ; len(rows) > 0; dst, rows = dst[margins:], rows[f.features:] {
+		copy(dst, f.base)
+		for tree, root := range f.roots {
+			f.addTo(dst, f.output(tree), f.value(root, rows[:f.features]))
 		}
 	}
 }
 
-// sum sets s to the margins of one row.
-func (f *Forest) sum(s, row []float64) {
-	copy(s, f.base)
-	for t, root := range f.roots {
-		leaf := f.find(root, row)
-		v := leaf.threshold
-		if f.linear != nil {
-			v = f.evaluate(leaf, row)
-		}
-		k := int32(0)
-		if f.outputs != nil {
-			k = f.outputs[t]
-		}
-		if f.sum32 {
-			s[k] = float64(float32(s[k]) + float32(v))
-		} else {
-			s[k] += v
-		}
+// addTo adds a leaf's value to the sum dst[k].
+func (f *Forest) addTo(dst []float64, k int, v float64) {
+	if f.sum32 {
+		dst[k] = float64(float32(dst[k]) + float32(v))
+	} else {
+		dst[k] += v
 	}
+}
+
+// A path is where the walk of one tree, for one row, has got to.
+type path struct {
+	place int32 // of its value
+	node  int32
+}
+
+// walkOn walks the open paths, which are at splits, on to their leaves and sets
+// their values. The path of place p is that of row p&mask.
+func walkOn[F float32 | float64](f *Forest, values []F, open []path, rows []float64, mask int32) {
+	if f.plain {
+		for columns := f.features; len(open) > 0; {
+			open = open[:descend(f.nodes, values, open, rows, columns, mask)]
+		}
+		return
+	}
+	for _, p := range open {
+		values[p.place] = F(f.value(p.node, rows[int(p.place&mask)*f.features:][:f.features]))
+	}
+}
+
+// descend takes all open paths one step down and returns how many are open still,
+// the first ones. It takes no branch that depends on the row, and no path waits
+// for the loads of another. All splits must be plain.
+func descend[F float32 | float64](nodes []node, values []F, open []path, rows []float64, columns int, mask int32) int {
+	n := 0
+	for _, p := range open {
+		at := &nodes[p.node]
+		v := rows[int(p.place&mask)*columns+int(at.meta&featureMask)]
+		right := int32(1)
+		if v <= at.threshold {
+			right = 0
+		}
+		p.node = at.left + right&^(int32(isNaN(v))&int32(at.meta/flagMissingLeft&1))
+		next := &nodes[p.node]
+		values[p.place] = F(next.threshold)
+		open[n] = p
+		n += int(^next.meta / flagLeaf & 1)
+	}
+	return n
+}
+
+// isNaN returns 1 if v is not a number, else 0.
+func isNaN[F float32 | float64](v F) int {
+	n := 0
+	if v != v {
+		n = 1
+	}
+	return n
+}
+
+// value returns the value of the leaf under node root that row falls into.
+func (f *Forest) value(root int32, row []float64) float64 {
+	leaf := f.find(root, row)
+	if f.linear != nil {
+		return f.evaluate(leaf, row)
+	}
+	return leaf.threshold
 }
 
 // find returns the leaf of the tree at root that row falls into.

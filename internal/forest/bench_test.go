@@ -1,0 +1,44 @@
+package forest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// BenchmarkMargin compares the engines, and one worker with two, on random
+// forests, whose rows leave by random leaves: the crowns are not known.
+func BenchmarkMargin(b *testing.B) {
+	const rows = 4096
+	for _, size := range []struct{ trees, leaves, features int }{
+		{100, 8, 4}, {100, 31, 4}, {100, 31, 30}, {100, 64, 8}, {500, 255, 8}, {100, 5000, 8},
+	} {
+		g := plant(rand.New(rand.NewPCG(1, 1)), size.features, slices.Repeat([]int{size.leaves}, size.trees)...).threshold()
+		in, out := make([]float64, rows*size.features), make([]float64, rows)
+		for i := range in {
+			in[i] = g.NormFloat64() * 4
+		}
+		for _, e := range []string{"best", "narrow", "wide", "stairs", "walk"} {
+			f, err := newForest(g.model, engines[e])
+			if err != nil {
+				b.Fatal(err)
+			}
+			name := fmt.Sprintf("trees=%d/leaves=%d/features=%d/engine=%s", size.trees, size.leaves, size.features, e)
+			b.Run("rows=1/"+name, func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					r := i % rows
+					f.Margin(out[r:r+1], in[r*size.features:][:size.features])
+				}
+			})
+			for _, workers := range []int{1, 2} {
+				b.Run(fmt.Sprintf("rows=%d/workers=%d/%s", rows, workers, name), func(b *testing.B) {
+					for b.Loop() {
+						f.MarginWorkers(out, in, workers)
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,329 @@
+package forest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var engines = map[string]engine{
+	"best": engineBest, "narrow": engineNarrow, "wide": engineWide, "stairs": engineStairs, "walk": engineWalk,
+}
+
+// name tells which engine f has.
+func (f *Forest) name() string {
+	switch {
+	case f.table != nil && f.table.wide, f.table32 != nil && f.table32.wide:
+		return "wide"
+	case f.table != nil, f.table32 != nil:
+		return "narrow"
+	case f.stairs != nil:
+		return "stairs"
+	}
+	return "walk"
+}
+
+// plant makes a model of trees with so many leaves each.
+func plant(r *rand.Rand, features int, sizes ...int) *grower {
+	g := &grower{Rand: r, model: &Model{Features: features, Base: []float64{float64(float32(r.NormFloat64()))}}, wrap: -1}
+	g.values = []float64{
+		0, math.Copysign(0, -1), ZeroBound, -ZeroBound, math.NaN(), math.Float64frombits(1<<63 | 0x7ff8<<48),
+		math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324,
+	}
+	for _, n := range sizes {
+		g.tree(n, false)
+	}
+	return g
+}
+
+// threshold makes all splits of g plain.
+func (g *grower) threshold() *grower {
+	for i := range g.model.Trees {
+		for j := range g.model.Trees[i].Nodes {
+			n := &g.model.Trees[i].Nodes[j]
+			n.Categories, n.ZeroMissing = nil, false
+		}
+	}
+	return g
+}
+
+// rows makes n rows.
+func (g *grower) rows(n int) []float64 {
+	var rows []float64
+	for range n {
+		rows = append(rows, g.row()...)
+	}
+	return rows
+}
+
+// checkEngines holds all engines, for all numbers of rows that come with a case of
+// their own, against the oracle.
+func checkEngines(t *testing.T, m *Model, rows []float64) {
+	t.Helper()
+	var want []float64
+	for i := 0; i < len(rows); i += m.Features {
+		want = append(want, oracle(m, rows[i:][:m.Features])...)
+	}
+	n, margins := len(rows)/m.Features, len(m.Base)
+	for name, e := range engines {
+		f, err := newForest(m, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, count := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, n} {
+			count = min(count, n)
+			for first := 0; first == 0 || first < n && first < 50 && count > 0 && count < 10; first += max(count, 1) {
+				count := min(count, n-first)
+				got := make([]float64, count*margins)
+				f.Margin(got, rows[first*m.Features:][:count*m.Features])
+				for i, v := range got {
+					w := want[first*margins+i]
+					if math.Float64bits(v) != math.Float64bits(w) && !(v != v && w != w) {
+						t.Fatalf("%s (%s), row %d of %d, %v: margin %d is %v, want %v", name, f.Engine(), i/margins, count,
+							rows[(first+i/margins)*m.Features:][:m.Features], i%margins, v, w)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestEngines_sizes has trees with fewer, as many and more leaves than a mask has
+// bits, in forests with fewer, as many and more trees than go side by side.
+func TestEngines_sizes(t *testing.T) {
+	for i, leaves := range []int{1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 257} {
+		t.Run(fmt.Sprintf("leaves=%d", leaves), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(uint64(leaves), 1))
+			for _, trees := range []int{1, 2, 7, 8, 9, 17} {
+				for _, sum32 := range []bool{false, true} {
+					g := plant(r, 1+(i+trees)%6, slices.Repeat([]int{leaves}, trees)...)
+					if trees%2 == 1 {
+						g.threshold()
+					}
+					g.model.Sum32 = sum32
+					checkEngines(t, g.model, g.rows(130))
+				}
+			}
+		})
+	}
+}
+
+// TestEngines_mixed has trees of many sizes, several outputs, more features than
+// are held on the stack, and more words than are held between two steps.
+func TestEngines_mixed(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, features := range []int{1, 5, 31, 33, 40} {
+		for _, outputs := range []int{1, 3} {
+			var sizes []int
+			for range 150 {
+				sizes = append(sizes, 1+r.IntN(1+r.IntN(80)))
+			}
+			g := plant(r, features, sizes...)
+			g.model.Base = make([]float64, outputs)
+			g.model.Base[outputs-1] = math.Copysign(0, -1)
+			for i := range g.model.Trees {
+				g.model.Trees[i].Output = r.IntN(1 + r.IntN(outputs))
+			}
+			checkEngines(t, g.threshold().model, g.rows(130))
+		}
+	}
+}
+
+// TestEngines_cuts asks at each threshold and around it.
+func TestEngines_cuts(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	ts := thresholds(r)
+	g := plant(r, 1, slices.Repeat([]int{33}, 20)...)
+	rows := slices.Clone(g.values)
+	for i := range g.model.Trees {
+		for j := range g.model.Trees[i].Nodes {
+			n := &g.model.Trees[i].Nodes[j]
+			n.Threshold = ts[r.IntN(40)] // the awkward ones, many times
+			if i%2 == 0 {
+				n.Threshold = ts[r.IntN(len(ts))]
+			}
+			if math.IsNaN(n.Threshold) {
+				n.Threshold = math.Inf(1)
+			}
+			if n.Categories == nil {
+				rows = append(rows, around(n.Threshold)...)
+			}
+		}
+	}
+	checkEngines(t, g.model, rows)
+	checkEngines(t, g.threshold().model, rows)
+}
+
+// TestEngines_odd has what adds nothing but must be added right.
+func TestEngines_odd(t *testing.T) {
+	zero := math.Copysign(0, -1)
+	for _, leaves := range [][]float64{{zero, zero}, {math.NaN(), 1}, {math.Inf(1), math.Inf(-1)}, {1e300, -1e300}} {
+		for _, base := range []float64{zero, 0, 1e300, math.Inf(-1)} {
+			for _, sum32 := range []bool{false, true} {
+				a, b := stump(), stump()
+				a.Leaves, b.Leaves = leaves, leaves
+				b.Nodes = []Node{{Feature: 0, Left: ^0, Right: ^1, Threshold: 2}}
+				m := &Model{Features: 1, Base: []float64{base}, Trees: []Tree{a, b, {Leaves: []float64{zero}}}, Sum32: sum32}
+				checkEngines(t, m, []float64{0, 1, 1.5, 2, 3, math.NaN()})
+			}
+		}
+	}
+}
+
+// TestEngines_taken checks that the engines are those that were asked for, and
+// that the choice falls on the expected one.
+func TestEngines_taken(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	small := plant(r, 4, slices.Repeat([]int{31}, 100)...).threshold().model
+	for name, e := range engines {
+		f, err := newForest(small, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "best" {
+			name = "narrow"
+		}
+		if f.name() != name {
+			t.Errorf("engine %d: %s", e, f.name())
+		}
+	}
+	tests := []struct {
+		model *Model
+		want  string
+	}{
+		{small, "table, "},
+		{plant(r, 4, 40, 60, 64).threshold().model, "table, "},
+		{plant(r, 2000, slices.Repeat([]int{40}, 100)...).threshold().model, "walk"},
+		{plant(r, 20, slices.Repeat([]int{3000}, 100)...).threshold().model, "stairs, "},
+		{plant(r, 4, 1, 1).model, "walk"},
+	}
+	for _, test := range tests {
+		f, err := New(test.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(f.Engine(), test.want) || strings.HasSuffix(f.Engine(), "and walk") {
+			t.Errorf("engine %q, want %q", f.Engine(), test.want)
+		}
+	}
+}
+
+// TestNew_bounded makes forests for which tables would be large, and looks at what
+// New takes.
+func TestNew_bounded(t *testing.T) {
+	wide := plant(rand.New(rand.NewPCG(1, 1)), 1, slices.Repeat([]int{64}, 2000)...).threshold().model
+	for i := range wide.Trees {
+		for j := range wide.Trees[i].Nodes {
+			wide.Trees[i].Nodes[j].Threshold = float64(i*64 + j)
+		}
+	}
+	categories := plant(rand.New(rand.NewPCG(1, 1)), 1, slices.Repeat([]int{2}, 1000)...).model
+	set := make([]uint32, 1<<20)
+	for i := range set {
+		set[i] = 0x55555555
+	}
+	for i := range categories.Trees {
+		categories.Trees[i].Nodes[0].Categories = &Categories{Left: set}
+	}
+	stumps := plant(rand.New(rand.NewPCG(1, 1)), 1<<20, slices.Repeat([]int{2}, 200_000)...).threshold().model
+	sets := plant(rand.New(rand.NewPCG(1, 1)), 1, append(slices.Repeat([]int{2}, 1000), 100_000)...).threshold().model
+	for i := range sets.Trees[:1000] {
+		sets.Trees[i].Nodes[0].Categories = &Categories{Left: []uint32{uint32(i)}}
+	}
+	for j := range sets.Trees[1000].Nodes {
+		sets.Trees[1000].Nodes[j].Threshold = float64(j)
+	}
+	for name, m := range map[string]*Model{"cuts": wide, "categories": categories, "features": stumps, "sets": sets} {
+		nodes := 0
+		for i := range m.Trees {
+			nodes += 2*len(m.Trees[i].Leaves) - 1
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		f, err := New(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		took, bytes := time.Since(start), after.TotalAlloc-before.TotalAlloc
+		t.Logf("%s: %s, %v, %d KB for %d nodes", name, f.Engine(), took.Round(time.Millisecond), bytes>>10, nodes)
+		if bytes > 64<<20+400*uint64(nodes) {
+			t.Errorf("%s: New allocates %d bytes for %d nodes", name, bytes, nodes)
+		}
+		if took > 20*time.Second { // it takes a fifth of a second; machines may be busy
+			t.Errorf("%s: New takes %v", name, took)
+		}
+	}
+}
+
+// TestMargin_allocates nothing, but what a pool may have lost.
+func TestMargin_allocates(t *testing.T) {
+	g := plant(rand.New(rand.NewPCG(1, 1)), 5, slices.Repeat([]int{100}, 50)...).threshold()
+	rows := g.rows(100)
+	dst := make([]float64, 100)
+	for name, e := range engines {
+		f, err := newForest(g.model, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := testing.AllocsPerRun(100, func() { f.Predict(dst[:1], rows[:5]) })
+		all := testing.AllocsPerRun(100, func() { f.Predict(dst, rows) })
+		if one > 2 || all > 2 {
+			t.Errorf("%s: %v allocations a row, %v for many rows", name, one, all)
+		}
+	}
+}
+
+// TestWorkers compares sums by several workers with those by one.
+func TestWorkers(t *testing.T) {
+	g := plant(rand.New(rand.NewPCG(1, 1)), 5, slices.Repeat([]int{31}, 20)...)
+	g.model.Base = []float64{1, 2, 3}
+	g.model.Link = LinkArgmax
+	f, err := New(g.model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, 7, 255, 256, 257, 5000} {
+		rows := g.rows(n)
+		margins, predictions := make([]float64, 3*n), make([]float64, n)
+		f.Margin(margins, rows)
+		f.Predict(predictions, rows)
+		for _, workers := range []int{-1, 0, 1, 2, 3, 100} {
+			got := make([]float64, 3*n)
+			f.MarginWorkers(got, rows, workers)
+			if !slices.Equal(got, margins) {
+				t.Errorf("%d rows, %d workers: other margins", n, workers)
+			}
+			got = got[:n]
+			f.PredictWorkers(got, rows, workers)
+			if !slices.Equal(got, predictions) {
+				t.Errorf("%d rows, %d workers: other predictions", n, workers)
+			}
+		}
+	}
+}
+
+// FuzzWalk demands equal bits of all engines, for a forest grown from a seed and
+// for rows of any bits.
+func FuzzWalk(f *testing.F) {
+	f.Add(uint64(1), []byte("\x00\x00\x00\x00\x00\x00\xf8\x7f01234567"))
+	f.Add(uint64(2), []byte("\x00\x00\x00\x00\x00\x00\xf0\xff\x00\x00\x00\x00\x00\x00\x00\x80"))
+	f.Fuzz(func(t *testing.T, seed uint64, data []byte) {
+		g := newGrower(rand.New(rand.NewPCG(seed, 9)))
+		rows := g.rows(20)
+		for i := range min(len(data)/8, len(rows)) {
+			bits := uint64(0)
+			for _, b := range data[8*i:][:8] {
+				bits = bits<<8 | uint64(b)
+			}
+			rows[i] = math.Float64frombits(bits)
+		}
+		checkEngines(t, g.model, rows)
+	})
+}
