@@ -260,6 +260,13 @@ func (m *fileModel) parallel(ctx context.Context, dst, rows []float64, workers i
 func (m *fileModel) each(ctx context.Context, dst, rows []float64, width, what int) error {
 	const block = 1024
 	columns := len(m.names)
+	if len(rows) == columns && len(dst) == width { // without the divisions, which one row notices
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m.compute(dst, rows, what)
+		return nil
+	}
 	n := len(rows) / columns
 	if n*columns != len(rows) || n*width != len(dst) {
 		return fmt.Errorf("basket: %d values and room for %d predictions: want %d values and %d predictions a row", len(rows), len(dst), columns, width)
@@ -269,23 +276,27 @@ func (m *fileModel) each(ctx context.Context, dst, rows []float64, width, what i
 			return err
 		}
 		end := min(i+block, n)
-		d, r := dst[i*width:end*width], rows[i*columns:end*columns]
-		switch {
-		case m.forest != nil && what == margins:
-			m.forest.Margin(d, r)
-		case m.forest != nil:
-			m.forest.Predict(d, r)
-		case m.linear != nil && what == margins:
-			m.linear.Margin(d, r)
-		case m.linear != nil:
-			m.linear.Predict(d, r)
-		case what == margins:
-			m.pipeline.Margin(d, r)
-		default:
-			m.pipeline.Predict(d, r)
-		}
+		m.compute(dst[i*width:end*width], rows[i*columns:end*columns], what)
 	}
 	return nil
+}
+
+// compute calls what the reader gave.
+func (m *fileModel) compute(dst, rows []float64, what int) {
+	switch {
+	case m.forest != nil && what == margins:
+		m.forest.Margin(dst, rows)
+	case m.forest != nil:
+		m.forest.Predict(dst, rows)
+	case m.linear != nil && what == margins:
+		m.linear.Margin(dst, rows)
+	case m.linear != nil:
+		m.linear.Predict(dst, rows)
+	case what == margins:
+		m.pipeline.Margin(dst, rows)
+	default:
+		m.pipeline.Predict(dst, rows)
+	}
 }
 
 func (m *fileModel) explain(ctx context.Context, dst, row []float64) (bias float64, err error) {

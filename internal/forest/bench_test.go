@@ -31,14 +31,12 @@ func BenchmarkMargin(b *testing.B) {
 					f.Margin(out[r:r+1], in[r*size.features:][:size.features])
 				}
 			})
-			for _, workers := range []int{1, 2} {
-				b.Run(fmt.Sprintf("rows=%d/workers=%d/%s", rows, workers, name), func(b *testing.B) {
-					for b.Loop() {
-						f.MarginWorkers(out, in, workers)
-					}
-					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
-				})
-			}
+			b.Run(fmt.Sprintf("rows=%d/%s", rows, name), func(b *testing.B) {
+				for b.Loop() {
+					f.Margin(out, in)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+			})
 		}
 	}
 }

@@ -134,6 +134,14 @@ func TestEngines_mixed(t *testing.T) {
 	}
 }
 
+// TestEngines_random has all kinds of splits and leaves, linear ones too.
+func TestEngines_random(t *testing.T) {
+	for seed := range uint64(60) {
+		g := newGrower(rand.New(rand.NewPCG(seed, 11)))
+		checkEngines(t, g.model, g.rows(70))
+	}
+}
+
 // TestEngines_cuts asks at each threshold and around it.
 func TestEngines_cuts(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
@@ -276,35 +284,6 @@ func TestMargin_allocates(t *testing.T) {
 		all := testing.AllocsPerRun(100, func() { f.Predict(dst, rows) })
 		if one > 2 || all > 2 {
 			t.Errorf("%s: %v allocations a row, %v for many rows", name, one, all)
-		}
-	}
-}
-
-// TestWorkers compares sums by several workers with those by one.
-func TestWorkers(t *testing.T) {
-	g := plant(rand.New(rand.NewPCG(1, 1)), 5, slices.Repeat([]int{31}, 20)...)
-	g.model.Base = []float64{1, 2, 3}
-	g.model.Link = LinkArgmax
-	f, err := New(g.model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []int{0, 1, 7, 255, 256, 257, 5000} {
-		rows := g.rows(n)
-		margins, predictions := make([]float64, 3*n), make([]float64, n)
-		f.Margin(margins, rows)
-		f.Predict(predictions, rows)
-		for _, workers := range []int{-1, 0, 1, 2, 3, 100} {
-			got := make([]float64, 3*n)
-			f.MarginWorkers(got, rows, workers)
-			if !slices.Equal(got, margins) {
-				t.Errorf("%d rows, %d workers: other margins", n, workers)
-			}
-			got = got[:n]
-			f.PredictWorkers(got, rows, workers)
-			if !slices.Equal(got, predictions) {
-				t.Errorf("%d rows, %d workers: other predictions", n, workers)
-			}
 		}
 	}
 }

@@ -15,17 +15,25 @@ const (
 
 // margin sets dst to the margins of rows.
 func (t *table[F]) margin(f *Forest, dst, rows []float64) {
-	n, margins := len(rows)/f.features, len(f.base)
-	if t.rest != nil || t.reads > stackReads {
+	if len(t.runs) < len(f.base) { // outputs without trees
+		for i := 0; i < len(dst); i += len(f.base) {
+			copy(dst[i:], f.base)
+		}
+	}
+	switch {
+	case t.rest != nil || t.reads > stackReads:
 		t.general(f, dst, rows)
 		return
+	case len(rows) >= abreast*f.features:
+		done := t.several(f, dst, rows)
+		dst, rows = dst[done*len(f.base):], rows[done*f.features:]
 	}
-	i := 0
-	if n >= abreast {
-		i = t.several(f, dst, rows)
-	}
-	for ; i < n; i++ {
-		t.one(f, dst[i*margins:][:margins], rows[i*f.features:][:f.features])
+	for ; len(rows) > 0; dst, rows = dst[len(f.base):], rows[f.features:] {
+		if t.reads <= 4 {
+			t.one(f, dst, rows)
+		} else {
+			t.oneLong(f, dst, rows)
+		}
 	}
 }
 
@@ -42,41 +50,37 @@ func (t *table[F]) find(at []int, row []float64) {
 	}
 }
 
-// one sets dst to the margins of one row.
+// one sets dst to the margins of the row at the start of rows, for up to four axes.
 func (t *table[F]) one(f *Forest, dst, row []float64) {
-	var room [stackReads]int
-	at := room[:max(4, t.reads)]
-	t.find(at, row)
-	copy(dst, f.base)
-	if len(t.axes) > 4 {
-		t.oneLong(dst, at)
-		return
-	}
-	for j := t.reads; j < 4; j++ {
+	var at [4]int
+	t.find(at[:], row)
+	for j := t.reads; j < len(at); j++ {
 		at[j] = at[0]
 	}
 	for _, r := range t.runs {
 		a, b := t.masks[at[0]+r.start:], t.masks[at[1]+r.start:]
 		c, d := t.masks[at[2]+r.start:], t.masks[at[3]+r.start:]
-		s := F(dst[r.output])
+		s, leaves := F(f.base[r.output]), t.leaves[r.start:r.end]
 		if t.wide {
-			s = addWide(s, t.leaves[r.start:r.end], a, b, c, d)
+			s = addWide(s, leaves, a, b, c, d)
 		} else {
-			s = addPairs(s, t.leaves[r.start:r.end], a, b, c, d)
+			s = addPairs(s, leaves, a, b, c, d)
 		}
 		dst[r.output] = float64(s)
 	}
 }
 
-// oneLong is the end of one for more than four axes.
-func (t *table[F]) oneLong(dst []float64, at []int) {
+// oneLong is one for more axes.
+func (t *table[F]) oneLong(f *Forest, dst, row []float64) {
+	var at [stackReads]int
 	var room [chunk]uint64
+	t.find(at[:], row)
 	for _, r := range t.runs {
-		s := F(dst[r.output])
+		s := F(f.base[r.output])
 		for start := r.start; start < r.end; start += chunk {
 			end := min(start+chunk, r.end)
 			x := room[:end-start]
-			t.fold(x, start, at)
+			t.fold(x, start, at[:t.reads])
 			if t.wide {
 				s = addWide(s, t.leaves[start:end], x, x, x, x)
 			} else {
@@ -96,8 +100,7 @@ func (t *table[F]) several(f *Forest, dst, rows []float64) int {
 	n := len(rows) / columns / abreast * abreast
 	for i := 0; i < n; i += abreast {
 		for r := range at {
-			t.find(at[r][:], rows[(i+r)*columns:][:columns])
-			copy(dst[(i+r)*margins:], f.base)
+			t.find(at[r][:], rows[(i+r)*columns:])
 		}
 		for _, run := range t.runs {
 			var s [abreast]F
@@ -192,9 +195,8 @@ func (t *table[F]) generalOne(f *Forest, dst, row []float64, c *scratch[F]) {
 		}
 		walkOn(f, values, open, row, 0)
 	}
-	copy(dst, f.base)
 	for _, r := range t.runs {
-		s := F(dst[r.output])
+		s := F(f.base[r.output])
 		for _, v := range values[r.start*perWord : r.end*perWord] {
 			s += v
 		}
@@ -208,8 +210,7 @@ func (t *table[F]) generalBlock(f *Forest, dst, rows []float64, c *scratch[F]) {
 	margins, columns, reads := len(f.base), f.features, t.reads
 	n := len(rows) / columns
 	for r := range n {
-		copy(dst[r*margins:], f.base)
-		t.find(c.at[r*reads:], rows[r*columns:][:columns])
+		t.find(c.at[r*reads:], rows[r*columns:])
 	}
 	var s [blockRows]F
 	for _, run := range t.runs {

@@ -191,6 +191,3 @@ func (t *table[F]) exit(f *Forest, node int32, w, i int) {
 	}
 	t.leaves[w][i] = v
 }
-
-// bytes is the size of the masks.
-func (t *table[F]) bytes() int { return 8 * len(t.masks) }

@@ -32,7 +32,10 @@ func (f *Forest) Finish(dst, margins []float64) {
 }
 
 func (f *Forest) each(dst, rows []float64, width int, finish bool) {
-	n := len(rows) / f.features
+	n := 1
+	if len(rows) != f.features { // a division takes its time
+		n = len(rows) / f.features
+	}
 	if n*f.features != len(rows) || n*width != len(dst) {
 		panic("forest: lengths of dst and rows do not fit")
 	}
