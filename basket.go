@@ -17,7 +17,8 @@
 //
 // Package basketparquet reads orders from parquet files and package serve holds
 // what a server needs around NewHandler. This package imports the standard
-// library alone, starts no goroutine and holds no global state.
+// library alone, holds no global state, and starts no goroutine but in
+// PredictParallel, where the caller asks for them.
 //
 // # Errors
 //
