@@ -273,7 +273,7 @@ func TestRead_refusesTruncated(t *testing.T) {
 }
 
 // TestRead_boundsMemory reads files that are made to take much more room than they
-// have, and requires at most 16 times the file and a megabyte.
+// have. A reader may ask for 20 times the file and a megabyte, all in all.
 func TestRead_boundsMemory(t *testing.T) {
 	const n = 1 << 20
 	repeat := func(element string) string {
