@@ -197,7 +197,7 @@ func TestFails(t *testing.T) {
 		{"features to CSV", []string{"features", "--data", demo, "--out", "OUT.csv"}, "want a file name that ends in .parquet"},
 		{"meaning", []string{"features", "--data", demo, "--out", "OUT.parquet", "--meaning", "life"}, `must be one of "last-order","next-order"`},
 		{"serve without data", []string{"serve", "--data", "none", "--model", model}, "inventory"},
-		{"serve with no logs folder", []string{"serve", "--data", demo, "--model", model, "--logs", "none"}, "log file: open none/service_metrics.txt"},
+		{"serve with a file for a logs folder", []string{"serve", "--data", demo, "--model", model, "--logs", "EMPTY.csv"}, "mkdir EMPTY.csv: not a directory"},
 		{"serve on no address", []string{"serve", "--data", demo, "--model", model, "--addr", "127.0.0.1:99999"}, "invalid port"},
 		{"serve a model of other features", []string{"serve", "--data", demo, "--model", models + "lightgbm-categorical/model.txt"}, "feature mismatch"},
 		{"empty CSV", []string{"score", "--model", model, "--in", "EMPTY.csv", "--out", "OUT.csv"}, "the file is empty"},
@@ -333,7 +333,7 @@ func (b *syncBuffer) String() string {
 }
 
 func TestServe(t *testing.T) {
-	logs := t.TempDir()
+	logs := filepath.Join(t.TempDir(), "to", "make")
 	ctx, stop := context.WithCancel(t.Context())
 	var out, errs syncBuffer
 	done := make(chan int)

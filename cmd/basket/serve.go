@@ -19,7 +19,7 @@ type serveCmd struct {
 	Data    string `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet."`
 	Model   string `required:"" placeholder:"FILE" help:"Model file."`
 	Addr    string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
-	Logs    string `placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens. None are written without it."`
+	Logs    string `placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if it is not there. No logs are written without it."`
 	Meaning string `enum:"last-order,next-order" default:"last-order" help:"Which order a feature row describes: last-order or next-order (${default})."`
 }
 
@@ -27,6 +27,9 @@ func (c *serveCmd) Run(ctx context.Context, term terminal) (err error) {
 	var opts []basket.Option
 	tell := func(basket.ServiceEvent) {}
 	if c.Logs != "" {
+		if err := os.MkdirAll(c.Logs, 0o750); err != nil {
+			return err
+		}
 		report := func(err error) { fmt.Fprintln(term.err, err) }
 		service, openErr := serve.OpenLogFile(filepath.Join(c.Logs, "service_metrics.txt"), basket.ServiceLogHeader, report)
 		if openErr != nil {

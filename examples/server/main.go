@@ -125,6 +125,9 @@ func openLogs(ctx context.Context, dir string) (service, model *basket.TextLogge
 		both := basket.NewTextLogger(os.Stderr)
 		return both, both, func() error { return nil }, nil
 	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, nil, nil, err
+	}
 	report := func(err error) { fmt.Fprintln(os.Stderr, err) }
 	s, err := serve.OpenLogFile(filepath.Join(dir, "service_metrics.txt"), basket.ServiceLogHeader, report)
 	if err != nil {
