@@ -41,7 +41,7 @@ func WithMaxBody(n int64) HandlerOption {
 // media type than JSON, 500 if the model fails, 501 if it cannot explain, and 503 with Retry-After if store
 // or model are not there. Each request is told to the service loggers.
 func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
-	h := &handler{p: p, maxBody: maxBody}
+	h := &handler{p: p, maxBody: maxBody, clock: clockFace{layout: "2006-01-02T15:04:05"}}
 	for _, o := range opts {
 		o(h)
 	}
@@ -53,6 +53,7 @@ type handler struct {
 	p       *Predictor
 	maxBody int64
 	buffers sync.Pool
+	clock   clockFace
 }
 
 // A refusal is an answer other than 200.
@@ -104,7 +105,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request, buf *bytes.Buff
 		return notAllowed(w, "GET, HEAD")
 	}
 	buf.WriteString(`{"status":"OK","timestamp":"`)
-	buf.Write(appendTimestamp(buf.AvailableBuffer()))
+	buf.Write(h.appendTimestamp(buf.AvailableBuffer()))
 	buf.WriteString(`"}`)
 	return nil
 }
@@ -155,7 +156,7 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 		buf.WriteByte('}')
 	}
 	buf.WriteString(`,"timestamp":"`)
-	buf.Write(appendTimestamp(buf.AvailableBuffer()))
+	buf.Write(h.appendTimestamp(buf.AvailableBuffer()))
 	buf.WriteString(`"}`)
 	return nil
 }
@@ -244,6 +245,9 @@ func isJSON(contentType string) bool {
 // the body. Package json alone would take "USER_ID" for it, the last of several,
 // and put U+FFFD for what is not UTF-8: another user's ID, perhaps.
 func userIDOf(body []byte) (userID, fault string) {
+	if userID, ok := plainUserID(body); ok {
+		return userID, ""
+	}
 	switch {
 	case !utf8.Valid(body):
 		return "", "Request body is not UTF-8"
@@ -279,6 +283,33 @@ func userIDOf(body []byte) (userID, fault string) {
 		return "", "Field user_id is missing"
 	}
 	return userID, ""
+}
+
+// plainUserID reads the body that nearly all clients send: one field, and in it
+// nothing but printable ASCII without escapes. What it takes, userIDOf reads the
+// same; what it does not is not yet wrong.
+func plainUserID(body []byte) (string, bool) {
+	rest := bytes.Trim(body, jsonSpace)
+	for _, part := range []string{"{", `"user_id"`, ":"} {
+		if len(rest) < len(part) || string(rest[:len(part)]) != part {
+			return "", false
+		}
+		rest = bytes.TrimLeft(rest[len(part):], jsonSpace)
+	}
+	if len(rest) < 3 || rest[0] != '"' || rest[len(rest)-1] != '}' {
+		return "", false
+	}
+	rest = bytes.TrimRight(rest[:len(rest)-1], jsonSpace)
+	if len(rest) < 2 || rest[len(rest)-1] != '"' {
+		return "", false
+	}
+	text := rest[1 : len(rest)-1]
+	for _, c := range text {
+		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return "", false
+		}
+	}
+	return string(text), true
 }
 
 const jsonSpace = " \t\r\n"
@@ -381,6 +412,13 @@ func appendNumber(b []byte, v float64) []byte {
 	return strconv.AppendFloat(b, v, 'f', -1, 64)
 }
 
-func appendTimestamp(b []byte) []byte {
-	return time.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
+// appendTimestamp appends the time, in UTC, to the microsecond.
+func (h *handler) appendTimestamp(b []byte) []byte {
+	now := time.Now().UTC()
+	b = append(h.clock.append(b, now), '.')
+	micros := now.Nanosecond() / 1000
+	for unit := 100000; unit > 0; unit /= 10 {
+		b = append(b, byte('0'+micros/unit%10))
+	}
+	return append(b, 'Z')
 }
