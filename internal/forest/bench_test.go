@@ -12,17 +12,20 @@ import (
 func BenchmarkMargin(b *testing.B) {
 	const rows = 4096
 	for _, size := range []struct{ trees, leaves, features int }{
-		{100, 8, 4}, {100, 31, 4}, {100, 31, 30}, {100, 64, 8}, {500, 255, 8}, {100, 5000, 8},
+		{5, 31, 4}, {10, 31, 4}, {20, 31, 4}, {20, 64, 4}, {100, 8, 4}, {100, 31, 4}, {100, 31, 30}, {100, 31, 60}, {100, 64, 8}, {500, 255, 8}, {100, 5000, 8},
 	} {
 		g := plant(rand.New(rand.NewPCG(1, 1)), size.features, slices.Repeat([]int{size.leaves}, size.trees)...).threshold()
 		in, out := make([]float64, rows*size.features), make([]float64, rows)
 		for i := range in {
 			in[i] = g.NormFloat64() * 4
 		}
-		for _, e := range []string{"best", "narrow", "wide", "stairs", "walk"} {
+		for _, e := range []string{"best", "narrow", "wide", "stairs", "walk", "plain"} {
 			f, err := newForest(g.model, engines[e])
 			if err != nil {
 				b.Fatal(err)
+			}
+			if e == "plain" { // the best one without lanes
+				f = withoutLanes(b, g.model, engineBest)
 			}
 			name := fmt.Sprintf("trees=%d/leaves=%d/features=%d/engine=%s", size.trees, size.leaves, size.features, e)
 			b.Run("rows=1/"+name, func(b *testing.B) {

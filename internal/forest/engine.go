@@ -25,7 +25,8 @@ const (
 )
 
 // Engine tells how f predicts: "table, 92 KB", say; "table, 3688 KB, and walk" if
-// the table covers the trees' crowns only; "stairs"; or "walk".
+// the table covers the trees' crowns only; "stairs, 137 KB"; or "walk". With
+// "lanes" after its size a table is read by AVX-512.
 func (f *Forest) Engine() string {
 	switch {
 	case f.table != nil:
@@ -41,6 +42,9 @@ func (f *Forest) Engine() string {
 // String tells the size of the masks.
 func (t *table[F]) String() string {
 	s := fmt.Sprintf("table, %d KB", (8*len(t.masks)+1023)/1024)
+	if t.lanes != nil {
+		s += ", lanes"
+	}
 	if t.rest != nil {
 		s += ", and walk"
 	}
@@ -89,12 +93,15 @@ func choose[F float32 | float64](f *Forest, e engine) *table[F] {
 			continue
 		}
 		axes := float64(len(t.axes))
-		cost := 6*axes + 0.15*axes*float64(t.words)
+		cost, add := 6*axes+0.15*axes*float64(t.words), 0.6
+		if t.lanes != nil {
+			cost, add = 2.6*axes+0.04*axes*float64(t.words), 0.5
+		}
 		switch below := met - metThere; {
 		case f.linear != nil:
 			cost += 13 * trees
 		case len(covered) == len(splits):
-			cost += 0.6 * trees
+			cost += add * trees
 		case f.plain:
 			cost += 1.6*trees + 12*below
 		default:

@@ -61,32 +61,58 @@ func (g *grower) rows(n int) []float64 {
 	return rows
 }
 
-// checkEngines holds all engines, for all numbers of rows that come with a case of
-// their own, against the oracle.
+// checkEngines holds all engines, with lanes and without, against the oracle.
 func checkEngines(t *testing.T, m *Model, rows []float64) {
 	t.Helper()
 	var want []float64
 	for i := 0; i < len(rows); i += m.Features {
 		want = append(want, oracle(m, rows[i:][:m.Features])...)
 	}
-	n, margins := len(rows)/m.Features, len(m.Base)
 	for name, e := range engines {
 		f, err := newForest(m, e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, count := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, n} {
-			count = min(count, n)
-			for first := 0; first == 0 || first < n && first < 50 && count > 0 && count < 10; first += max(count, 1) {
-				count := min(count, n-first)
-				got := make([]float64, count*margins)
-				f.Margin(got, rows[first*m.Features:][:count*m.Features])
-				for i, v := range got {
-					w := want[first*margins+i]
-					if math.Float64bits(v) != math.Float64bits(w) && !(v != v && w != w) {
-						t.Fatalf("%s (%s), row %d of %d, %v: margin %d is %v, want %v", name, f.Engine(), i/margins, count,
-							rows[(first+i/margins)*m.Features:][:m.Features], i%margins, v, w)
-					}
+		checkEngine(t, name, f, rows, want)
+		if f.laned() {
+			checkEngine(t, name, withoutLanes(t, m, e), rows, want)
+		}
+	}
+}
+
+// laned reports whether f is read by lanes.
+func (f *Forest) laned() bool {
+	return f.table != nil && f.table.lanes != nil || f.table32 != nil && f.table32.lanes != nil
+}
+
+// withoutLanes is newForest as on a processor without lanes.
+func withoutLanes(t testing.TB, m *Model, e engine) *Forest {
+	t.Helper()
+	defer func(have bool) { lanes = have }(lanes)
+	lanes = false
+	f, err := newForest(m, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// checkEngine compares f's margins for all numbers of rows that come with a case of
+// their own.
+func checkEngine(t *testing.T, name string, f *Forest, rows, want []float64) {
+	t.Helper()
+	n, margins := len(rows)/f.features, len(f.base)
+	for _, count := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 22, 23, 63, 64, 65, 127, 128, 129, n} {
+		count = min(count, n)
+		for first := 0; first == 0 || first < n && first < 50 && count > 0 && count < 10; first += max(count, 1) {
+			count := min(count, n-first)
+			got := make([]float64, count*margins)
+			f.Margin(got, rows[first*f.features:][:count*f.features])
+			for i, v := range got {
+				w := want[first*margins+i]
+				if math.Float64bits(v) != math.Float64bits(w) && !(v != v && w != w) {
+					t.Fatalf("%s (%s, lanes: %t), row %d of %d, %v: margin %d is %v, want %v", name, f.Engine(), f.laned(), i/margins, count,
+						rows[(first+i/margins)*f.features:][:f.features], i%margins, v, w)
 				}
 			}
 		}
@@ -99,14 +125,17 @@ func TestEngines_sizes(t *testing.T) {
 	for i, leaves := range []int{1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 257} {
 		t.Run(fmt.Sprintf("leaves=%d", leaves), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(leaves), 1))
-			for _, trees := range []int{1, 2, 7, 8, 9, 17} {
+			for _, trees := range []int{1, 2, 7, 8, 9, 17, 70} {
+				if trees == 70 && leaves > 65 { // as many as lanes take in a step, and more
+					continue
+				}
 				for _, sum32 := range []bool{false, true} {
 					g := plant(r, 1+(i+trees)%6, slices.Repeat([]int{leaves}, trees)...)
 					if trees%2 == 1 {
 						g.threshold()
 					}
 					g.model.Sum32 = sum32
-					checkEngines(t, g.model, g.rows(130))
+					checkEngines(t, g.model, g.rows(min(130, 1000/trees)))
 				}
 			}
 		})

@@ -89,6 +89,12 @@
 // row, or eight rows of one tree, go down side by side (stairs.go). The price: as
 // many steps as the longest of eight ways has, and the same search a feature.
 //
+// # Lanes
+//
+// On processors with AVX-512 the table is read by registers of eight words, in
+// assembly (lanes_amd64.go); its masks are the same, and so are the bits of the
+// sums. The tag purego leaves that out.
+//
 // New estimates what each engine costs from what it can count, and takes the
 // cheapest; [Forest.Engine] tells which. All give the same bits.
 package forest

@@ -21,8 +21,14 @@ func (t *table[F]) margin(f *Forest, dst, rows []float64) {
 		}
 	}
 	switch {
-	case t.rest != nil || t.reads > stackReads:
+	case t.rest != nil || t.lanes == nil && t.reads > stackReads:
 		t.general(f, dst, rows)
+		return
+	case t.lanes != nil && len(rows) == f.features:
+		t.laneOne(f, dst, rows)
+		return
+	case t.lanes != nil:
+		t.laneMargin(f, dst, rows)
 		return
 	case len(rows) >= abreast*f.features:
 		done := t.several(f, dst, rows)
@@ -126,22 +132,22 @@ func (t *table[F]) several(f *Forest, dst, rows []float64) int {
 	return n
 }
 
-// A scratch is the room that the general way needs.
+// A scratch is the room that the general way needs, and lanes.
 type scratch[F float32 | float64] struct {
-	at     []int
-	x      []uint64
-	values []F
-	open   []path
+	at      []int
+	numbers []uint8
+	values  []F
+	open    []path
 }
 
 // newScratch returns room for one row at a time, and for blocks of rows.
 func (t *table[F]) newScratch() *scratch[F] {
-	words := max(len(t.leaves), blockRows*blockWords)
+	trees := t.perWord() * max(len(t.leaves), blockRows*blockWords)
 	return &scratch[F]{
-		at:     make([]int, blockRows*t.reads),
-		x:      make([]uint64, words),
-		values: make([]F, words*t.perWord()),
-		open:   make([]path, words*t.perWord()),
+		at:      make([]int, blockRows*t.reads),
+		numbers: make([]uint8, trees),
+		values:  make([]F, trees),
+		open:    make([]path, trees),
 	}
 }
 
@@ -164,29 +170,15 @@ func (t *table[F]) general(f *Forest, dst, rows []float64) {
 // walks on those that are at no leaf, then adds: three loops, in none of which one
 // tree waits for another.
 func (t *table[F]) generalOne(f *Forest, dst, row []float64, c *scratch[F]) {
-	t.find(c.at, row)
-	x, perWord := c.x[:len(t.leaves)], t.perWord()
-	t.fold(x, 0, c.at[:t.reads])
-	n, values, open := 0, c.values[:perWord*len(x)], c.open[:perWord*len(x)]
-	if t.wide {
-		for i, x := range x {
-			number := x * hash64 >> 58
-			v := t.leaves[i][number]
-			values[i], open[n] = v, path{int32(i), int32(number)}
-			n += isNaN(v)
-		}
-	} else {
-		for i, x := range x {
-			p := &t.leaves[i]
-			number := uint32(x) * hash32 >> 27
-			v := p[number]
-			values[2*i], open[n] = v, path{int32(2 * i), int32(number)}
-			n += isNaN(v)
-			number = 32 + uint32(x>>32)*hash32>>27
-			v = p[number]
-			values[2*i+1], open[n] = v, path{int32(2*i + 1), int32(number)}
-			n += isNaN(v)
-		}
+	t.findRows(f, c.at, row, 1)
+	perWord := t.perWord()
+	numbers := c.numbers[:perWord*len(t.leaves)]
+	t.numbers(numbers, 0, len(t.leaves), c.at[:t.reads])
+	n, values, open := 0, c.values[:len(numbers)], c.open[:len(numbers)]
+	for place, number := range numbers {
+		v := t.leaves[place>>(perWord>>1)][number&63]
+		values[place], open[n] = v, path{int32(place), int32(number)}
+		n += isNaN(v)
 	}
 	if n > 0 {
 		open = open[:n]
@@ -207,11 +199,9 @@ func (t *table[F]) generalOne(f *Forest, dst, row []float64, c *scratch[F]) {
 // generalBlock sets dst to the margins of up to blockRows rows, blockWords words after
 // blockWords words, so that what it reads of a tree stays in the nearest caches.
 func (t *table[F]) generalBlock(f *Forest, dst, rows []float64, c *scratch[F]) {
-	margins, columns, reads := len(f.base), f.features, t.reads
-	n := len(rows) / columns
-	for r := range n {
-		t.find(c.at[r*reads:], rows[r*columns:])
-	}
+	margins, reads, perWord := len(f.base), t.reads, t.perWord()
+	n := len(rows) / f.features
+	t.findRows(f, c.at, rows, n)
 	var s [blockRows]F
 	for _, run := range t.runs {
 		for r := range s[:n] {
@@ -220,10 +210,10 @@ func (t *table[F]) generalBlock(f *Forest, dst, rows []float64, c *scratch[F]) {
 		for start := run.start; start < run.end; start += blockWords {
 			end := min(start+blockWords, run.end)
 			for r := range n {
-				t.fold(c.x[r*blockWords:][:end-start], start, c.at[r*reads:][:reads])
+				t.numbers(c.numbers[r*blockWords*perWord:], start, end, c.at[r*reads:][:reads])
 			}
 			t.blockValues(f, rows, c, start, end)
-			for place := 0; place < (end-start)*t.perWord()*blockRows; place += blockRows {
+			for place := 0; place < (end-start)*perWord*blockRows; place += blockRows {
 				values := c.values[place:][:n]
 				for r, v := range values {
 					s[r&(blockRows-1)] += v
@@ -240,33 +230,14 @@ func (t *table[F]) generalBlock(f *Forest, dst, rows []float64, c *scratch[F]) {
 // of tree after tree, blockRows each.
 func (t *table[F]) blockValues(f *Forest, rows []float64, c *scratch[F], start, end int) {
 	n, count, perWord := 0, len(rows)/f.features, t.perWord()
-	for w := start; w < end; w++ {
-		p := &t.leaves[w]
-		place := (w - start) * perWord * blockRows
-		x := c.x[w-start:]
-		if t.wide {
-			values, open := c.values[place:][:count], c.open[n:][:count]
-			k := 0
-			for r := range values {
-				number := x[r*blockWords] * hash64 >> 58
-				v := p[number]
-				values[r], open[k] = v, path{int32(place + r), int32(number)}
-				k += isNaN(v)
-			}
-			n += k
-			continue
-		}
-		values, second, open := c.values[place:][:count], c.values[place+blockRows:][:count], c.open[n:][:2*count]
+	for i := range (end - start) * perWord {
+		p, numbers := &t.leaves[start+i/perWord], c.numbers[i:]
+		values, open := c.values[i*blockRows:][:count], c.open[n:][:count]
 		k := 0
 		for r := range values {
-			x := x[r*blockWords]
-			number := uint32(x) * hash32 >> 27
-			v := p[number]
-			values[r], open[k] = v, path{int32(place + r), int32(number)}
-			k += isNaN(v)
-			number = 32 + uint32(x>>32)*hash32>>27
-			v = p[number]
-			second[r], open[k] = v, path{int32(place + blockRows + r), int32(number)}
+			number := numbers[r*blockWords*perWord]
+			v := p[number&63]
+			values[r], open[k] = v, path{int32(i*blockRows + r), int32(number)}
 			k += isNaN(v)
 		}
 		n += k
@@ -277,6 +248,43 @@ func (t *table[F]) blockValues(f *Forest, rows []float64, c *scratch[F], start, 
 			open[i].node = t.rest[start+int(p.place)/(perWord*blockRows)][p.node&63]
 		}
 		walkOn(f, c.values, open, rows, blockRows-1)
+	}
+}
+
+// findRows is find for the first n rows.
+func (t *table[F]) findRows(f *Forest, at []int, rows []float64, n int) {
+	if t.lanes != nil {
+		t.laneFind(f, at, rows, n)
+		return
+	}
+	for r := range n {
+		t.find(at[r*t.reads:], rows[r*f.features:])
+	}
+}
+
+// numbers sets dst to the numbers of the leaves, in t.leaves, that one row of the
+// trees of some words is at.
+func (t *table[F]) numbers(dst []uint8, start, end int, at []int) {
+	if t.lanes != nil {
+		t.laneNumbers(dst, start, end, at)
+		return
+	}
+	var room [chunk]uint64
+	for ; start < end; start += chunk {
+		x := room[:min(chunk, end-start)]
+		t.fold(x, start, at)
+		if t.wide {
+			for i, x := range x {
+				dst[i] = uint8(x * hash64 >> 58)
+			}
+			dst = dst[len(x):]
+			continue
+		}
+		for i, x := range x {
+			dst[2*i] = uint8(uint32(x) * hash32 >> 27)
+			dst[2*i+1] = uint8(32 + uint32(x>>32)*hash32>>27)
+		}
+		dst = dst[2*len(x):]
 	}
 }
 

@@ -22,6 +22,7 @@ type table[F float32 | float64] struct {
 	rows  int
 	reads int // rows of masks that a prediction reads; see the function reads
 	masks []uint64
+	lanes []laneAxis // the axes again, if the masks are read by lanes; else nil
 
 	// By word, and then by the numbers that the hashes give to bits: the values of
 	// the leaves. An exit that is no leaf has NaN, and in rest, which is nil if
@@ -38,6 +39,7 @@ type table[F float32 | float64] struct {
 type run struct {
 	output     int
 	start, end int
+	trees      int
 }
 
 // newTable returns a table of crowns, which have these splits, without masks
@@ -50,7 +52,17 @@ func newTable[F float32 | float64](f *Forest, splits []int32, wide bool) *table[
 	if f.questions(t.axes, splits) > maxQuestions {
 		return nil
 	}
-	t.words = t.place(f)
+	fit := lanesFit(t.axes)
+	t.words = t.place(f, 1)
+	if fit {
+		// Lanes want each output's trees to fill them; not if that makes a table of
+		// many outputs much larger.
+		if words := t.place(f, laneWords); words <= 2*t.words+laneWords {
+			t.words = words
+		} else {
+			fit, t.words = false, t.place(f, 1)
+		}
+	}
 	for j := range t.axes {
 		t.axes[j].base = t.rows * t.words
 		t.rows += len(t.axes[j].cuts) + 1
@@ -59,6 +71,9 @@ func newTable[F float32 | float64](f *Forest, splits []int32, wide bool) *table[
 		return nil
 	}
 	t.reads = reads(len(t.axes))
+	if fit {
+		t.lanes, t.reads = newLanes(t.axes), len(t.axes)
+	}
 	t.pool.New = func() any { return t.newScratch() }
 	return t
 }
@@ -87,19 +102,22 @@ func (t *table[F]) bits() int {
 // perWord is the number of trees of a word.
 func (t *table[F]) perWord() int { return 64 / t.bits() }
 
-// place gives each tree a place in the words of a row, whose number it returns.
-func (t *table[F]) place(f *Forest) int {
+// place gives each tree a place in the words of a row, whose number it returns. The
+// trees of each output start at a multiple of so many words.
+func (t *table[F]) place(f *Forest, multiple int) int {
 	trees := make([]int, len(f.base))
 	for tree := range f.roots {
 		trees[f.output(tree)]++
 	}
 	next := make([]int, len(f.base))
 	end := 0
+	t.runs = nil
 	for k, n := range trees {
-		r := run{output: k, start: end}
+		r := run{output: k, start: end, trees: n}
 		next[k] = end * 64 / t.bits()
-		end += (n*t.bits() + 63) / 64
-		if r.end = end; n > 0 {
+		r.end = end + (n*t.bits()+63)/64
+		end = (r.end + multiple - 1) / multiple * multiple
+		if n > 0 {
 			t.runs = append(t.runs, r)
 		}
 	}

@@ -32,10 +32,14 @@ func (f *Forest) Finish(dst, margins []float64) {
 }
 
 func (f *Forest) each(dst, rows []float64, width int, finish bool) {
-	n := 1
-	if len(rows) != f.features { // a division takes its time
-		n = len(rows) / f.features
+	if len(rows) == f.features && len(dst) == width && width == len(f.base) { // one row, to which all that follows is noticeable
+		f.margins(dst, rows)
+		if finish {
+			f.finish(dst)
+		}
+		return
 	}
+	n := len(rows) / f.features
 	if n*f.features != len(rows) || n*width != len(dst) {
 		panic("forest: lengths of dst and rows do not fit")
 	}
