@@ -227,13 +227,16 @@ const (
 	margins
 )
 
-// parallel predicts by as many goroutines, each of which takes the next part of
-// the rows until none is left.
+// parallel predicts by as many goroutines. Each takes the next part of the rows
+// until none is left. Parts are long at first, for cores that share the lines of
+// one page wait for each other, and short in the end, so that one that is late
+// keeps nobody waiting. The caller's goroutine is not one of them: the scheduler
+// would leave a single new one to it for a while before another core takes it.
 func (m *fileModel) parallel(ctx context.Context, dst, rows []float64, workers int) error {
-	const part = 256
+	const shortest, longest = 128, 2048
 	columns, width := len(m.names), m.info.Outputs
 	n := len(rows) / columns
-	workers = min(workers, (n+part-1)/part)
+	workers = min(workers, (n+shortest-1)/shortest)
 	if workers < 2 || n*columns != len(rows) || n*width != len(dst) {
 		return m.each(ctx, dst, rows, width, predictions)
 	}
@@ -243,12 +246,15 @@ func (m *fileModel) parallel(ctx context.Context, dst, rows []float64, workers i
 	for w := range errs {
 		all.Go(func() {
 			for errs[w] == nil {
-				start := int(next.Add(part)) - part
-				if start >= n {
+				start := next.Load()
+				if start >= int64(n) {
 					return
 				}
-				end := min(start+part, n)
-				errs[w] = m.each(ctx, dst[start*width:end*width], rows[start*columns:end*columns], width, predictions)
+				part := min(max((n-int(start))/(4*workers), shortest), longest)
+				end := min(int(start)+part, n)
+				if next.CompareAndSwap(start, int64(end)) {
+					errs[w] = m.each(ctx, dst[int(start)*width:end*width], rows[int(start)*columns:end*columns], width, predictions)
+				}
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -312,12 +313,18 @@ func (b *bench) compileLleaves(ctx context.Context, model string) (string, error
 	return program, err
 }
 
-// twoCores compares one batch on two cores with the same on one.
+// twoCores compares batches on two cores with the same on one: one as large as the
+// others here, and one beside whose time that of waking a core is small.
 func (b *bench) twoCores(ctx context.Context) {
-	name := "engine: " + b.title("lgbm-regression", "lightgbm-regression") + ", two cores"
-	if !b.wanted(name) {
-		return
+	name := "engine: " + b.title("lgbm-regression", "lightgbm-regression") + ", two cores, batch of "
+	for _, size := range []int{batchSize, 10 * batchSize} {
+		if name := name + fmt.Sprint(size); b.wanted(name) {
+			b.twoCoresOf(ctx, name, size)
+		}
 	}
+}
+
+func (b *bench) twoCoresOf(ctx context.Context, name string, size int) {
 	w, err := b.loadWorkload("lgbm-regression", "lightgbm-regression")
 	if err != nil {
 		b.leave(name, err)
@@ -332,24 +339,30 @@ func (b *bench) twoCores(ctx context.Context) {
 		b.fail(name, err)
 		return
 	}
-	one := nativeEngine(wallTime, w, m) // two cores do not use less processor time
-	single := func(dst, row []float64) error { return m.Predict(ctx, dst, row) }
-	two := goEngine(wallTime, "basket", "", w, single, func(dst, rows []float64) error { return m.(*basket.Forest).PredictParallel(ctx, dst, rows, 2) })
-	_, want, err := one.predictions()
-	if err == nil {
-		var got []float64
-		if _, got, err = two.predictions(); err == nil {
-			err = problem("batch", got, want, 0)
-		}
+	f := m.(*basket.Forest)
+	rows := slices.Repeat(w.rows, size/batchSize)
+	got, want := make([]float64, size), make([]float64, size)
+	workers := func(dst []float64, n int) error { return f.PredictParallel(ctx, dst, rows, n) }
+	if err = errors.Join(workers(want, 1), workers(got, 2)); err == nil {
+		err = problem("batch", got, want, 0)
 	}
 	if err != nil {
 		b.fail(name, err)
 		return
 	}
 	b.say("%s", name)
-	alone := one.side("batch")
-	alone.name = "one core"
-	b.compare(ctx, name, nanoseconds, []side{two.side("batch"), alone}, func(_ int, r *result) {
-		r.Bar, r.Note = times(1.9), fmt.Sprintf("a batch of %d, PredictParallel with two workers", batchSize)
+	turn := func(workers int) func(context.Context) (float64, error) {
+		return calibrated(slice, size, func(n int) (float64, error) {
+			start := wallTime() // two cores do not use less processor time
+			for range n {
+				if err := f.PredictParallel(ctx, got, rows, workers); err != nil {
+					return 0, err
+				}
+			}
+			return float64(wallTime()-start) / float64(n) / float64(size), nil
+		})
+	}
+	b.compare(ctx, name, nanoseconds, []side{{"basket", "", turn(2)}, {"one core", "", turn(1)}}, func(_ int, r *result) {
+		r.Bar, r.Note = times(1.9), "PredictParallel with two workers"
 	})
 }
