@@ -1,7 +1,6 @@
 package basket
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"math"
@@ -251,14 +250,62 @@ func (m *Materializer) sorted() ([]orderFact, []int32) {
 	}
 	ends := make([]int32, len(order))
 	start := int32(0)
+	var room []orderFact
 	for i, u := range order {
 		ends[i] = next[u]
-		slices.SortStableFunc(sorted[start:ends[i]], func(a, b orderFact) int {
-			return cmp.Or(cmp.Compare(a.sec, b.sec), cmp.Compare(a.nsec, b.nsec))
-		})
+		room = sortByTime(sorted[start:ends[i]], room)
 		start = ends[i]
 	}
 	return sorted, ends
+}
+
+// before reports whether the event of f comes before that of g.
+func (f *orderFact) before(g *orderFact) bool {
+	return f.sec < g.sec || f.sec == g.sec && f.nsec < g.nsec
+}
+
+// sortByTime sorts by event time and leaves facts of equal time in their order: a
+// merge sort, which is twice as fast as the standard library's stable sort, for it
+// takes room for as many facts, which it returns for the next call.
+func sortByTime(facts, room []orderFact) []orderFact {
+	const run = 8
+	sorted := true
+	for start := 0; start < len(facts); start += run {
+		part := facts[start:min(start+run, len(facts))]
+		for i := 1; i < len(part); i++ {
+			for k := i; k > 0 && part[k].before(&part[k-1]); k-- {
+				part[k], part[k-1] = part[k-1], part[k]
+			}
+		}
+		sorted = sorted && (start == 0 || !part[0].before(&facts[start-1]))
+	}
+	if sorted {
+		return room
+	}
+	if len(room) < len(facts) {
+		room = make([]orderFact, 2*len(facts))
+	}
+	from, to := facts, room[:len(facts)]
+	for width := run; width < len(facts); width *= 2 {
+		for start := 0; start < len(facts); start += 2 * width {
+			middle, end := min(start+width, len(facts)), min(start+2*width, len(facts))
+			a, b, out := from[start:middle], from[middle:end], to[start:end]
+			for len(a) > 0 && len(b) > 0 {
+				if b[0].before(&a[0]) {
+					out[0], b = b[0], b[1:]
+				} else {
+					out[0], a = a[0], a[1:]
+				}
+				out = out[1:]
+			}
+			copy(out[copy(out, a):], b)
+		}
+		from, to = to, from
+	}
+	if &from[0] != &facts[0] {
+		copy(facts, from)
+	}
+	return room
 }
 
 func (m *Materializer) row(f joined, mem *rowMemory) Row {
@@ -360,25 +407,36 @@ func pairwiseSum(a []float64) float64 {
 }
 
 // A regularSet is a set of pairs of user and variant: one flat table with open
-// addressing, so that the garbage collector has nothing to walk.
+// addressing, so that the garbage collector has nothing to walk. Most items are
+// nobody's regular, and for these the prints tell so: an eighth of the memory, which
+// stays in a cache that is near.
 type regularSet struct {
-	slots []regularSlot // a power of two long
-	n     int
-	seed  uint64
+	prints []uint16      // by slot: some bits of the pair's hash; 0 of an empty slot
+	slots  []regularSlot // a power of two long
+	n      int
+	seed   uint64
 }
 
 type regularSlot struct {
 	variant int64
-	user    int32  // user number plus one; zero is an empty slot
+	user    int32
 	stamp   uint32 // the last order that counted this regular, from one
 }
 
-func (s *regularSet) slot(user int32, variant int64) *regularSlot {
+// slot returns the number of the pair's slot, and its print: if the set does not
+// have the pair, of the empty slot where it would go.
+func (s *regularSet) slot(user int32, variant int64) (uint64, uint16) {
 	hi, lo := bits.Mul64(uint64(variant)^s.seed, 0x9e3779b97f4a7c15^uint64(user)<<1)
-	for i := hi ^ lo; ; i++ {
-		p := &s.slots[i&uint64(len(s.slots)-1)]
-		if p.user == 0 || p.user == user+1 && p.variant == variant {
-			return p
+	hash := hi ^ lo
+	print, mask := uint16(hash>>48)|1, uint64(len(s.prints)-1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		switch s.prints[i] {
+		case 0:
+			return i, print
+		case print:
+			if p := &s.slots[i]; p.user == user && p.variant == variant {
+				return i, print
+			}
 		}
 	}
 }
@@ -388,8 +446,8 @@ func (s *regularSet) find(user int32, variant int64) *regularSlot {
 	if s.n == 0 {
 		return nil
 	}
-	if p := s.slot(user, variant); p.user != 0 {
-		return p
+	if i, _ := s.slot(user, variant); s.prints[i] != 0 {
+		return &s.slots[i]
 	}
 	return nil
 }
@@ -397,19 +455,25 @@ func (s *regularSet) find(user int32, variant int64) *regularSlot {
 // add reports whether the pair is new.
 func (s *regularSet) add(user int32, variant int64) bool {
 	if 2*s.n >= len(s.slots) {
-		old := s.slots
-		s.slots = make([]regularSlot, max(1024, 2*len(old)))
-		for _, p := range old {
-			if p.user != 0 {
-				*s.slot(p.user-1, p.variant) = p
+		old := *s
+		s.prints = make([]uint16, max(1024, 2*len(old.slots)))
+		s.slots = make([]regularSlot, len(s.prints))
+		for i, p := range old.slots {
+			if old.prints[i] != 0 {
+				s.put(p)
 			}
 		}
 	}
-	p := s.slot(user, variant)
-	if p.user != 0 {
+	if s.find(user, variant) != nil {
 		return false
 	}
-	*p = regularSlot{variant: variant, user: user + 1}
+	s.put(regularSlot{variant: variant, user: user})
 	s.n++
 	return true
+}
+
+// put adds a pair that the set does not have.
+func (s *regularSet) put(p regularSlot) {
+	i, print := s.slot(p.user, p.variant)
+	s.prints[i], s.slots[i] = print, p
 }
