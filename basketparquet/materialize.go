@@ -33,7 +33,8 @@ const batch = 1024
 
 // Materialize reads the tables inventory, regulars and orders of fsys, each
 // once and a batch at a time, into a new [basket.Materializer]. Orders are
-// added in the order of the file.
+// added in the order of the file; while some are, the next are decoded in a
+// goroutine that ends before Materialize returns.
 //
 // The table orders is the file orders.parquet; or else the files *.parquet of a
 // folder orders.parquet or orders, by name and without those that begin with a
@@ -193,60 +194,103 @@ func readRegulars(f *scan.File, yield func(basket.Regular) bool) error {
 	}
 }
 
+// readOrders adds the orders of a file. It decodes ahead of what it adds.
 func readOrders(f *scan.File, null int64, m *basket.Materializer) error {
+	c, err := openOrders(f, null)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return ahead(c.read, func(b *orderBatch) error {
+		for _, o := range b.orders {
+			if err := m.Add(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ordersAhead is how many orders are decoded ahead: so many that waking the other
+// goroutine takes little of the time.
+const ordersAhead = 8192
+
+// orderColumns reads the columns of orders.
+type orderColumns struct {
+	users *scan.Column[string]
+	times *scan.Column[time.Time]
+	lists *scan.Lists
+	row   int // rows read
+
+	user           [ordersAhead]string
+	at             [ordersAhead]time.Time
+	noUser, noTime [ordersAhead]bool
+}
+
+// An orderBatch is orders and the memory of their items.
+type orderBatch struct {
+	orders []basket.Order
+	items  []int64
+}
+
+func openOrders(f *scan.File, null int64) (*orderColumns, error) {
 	users, err := scan.Strings(f, "user_id")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer users.Close()
 	times, err := scan.Times(f, "created_at")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer times.Close()
 	lists, err := scan.IntLists(f, "ordered_items", null)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer lists.Close()
-	var user [batch]string
-	var at [batch]time.Time
-	var noUser, noTime [batch]bool
-	for row := 0; ; row += batch {
-		n, err := users.Read(user[:], noUser[:])
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			// The lists' rows are counted when they end.
-			if _, _, more, err := lists.Next(); err != nil || more {
-				return errors.Join(err, unequal(more, "ordered_items"))
-			}
-			return nil
-		}
-		if err := readFull(times, at[:n], noTime[:n]); err != nil {
-			return err
-		}
-		for i := range n {
-			if err := checkUser(user[i], noUser[i], row+i); err != nil {
-				return err
-			}
-			items, noItems, ok, err := lists.Next()
-			switch {
-			case err != nil:
-				return err
-			case !ok:
-				return unequal(true, "ordered_items")
-			case noTime[i]:
-				return nullError("created_at", row+i)
-			case noItems:
-				return nullError("ordered_items", row+i)
-			}
-			if err := m.Add(basket.Order{UserID: user[i], CreatedAt: at[i], Items: items}); err != nil {
-				return err
-			}
-		}
+	return &orderColumns{users: users, times: times, lists: lists}, nil
+}
+
+func (c *orderColumns) close() {
+	c.users.Close()
+	c.times.Close()
+	c.lists.Close()
+}
+
+// read fills b with the next orders; there are none after the last.
+func (c *orderColumns) read(b *orderBatch) (more bool, err error) {
+	n, err := c.users.Read(c.user[:], c.noUser[:])
+	if err != nil {
+		return false, err
 	}
+	if n == 0 {
+		// The lists' rows are counted when they end.
+		_, _, more, err := c.lists.Next()
+		return false, errors.Join(err, unequal(more, "ordered_items"))
+	}
+	if err := readFull(c.times, c.at[:n], c.noTime[:n]); err != nil {
+		return false, err
+	}
+	b.orders, b.items = b.orders[:0], b.items[:0]
+	for i := range n {
+		if err := checkUser(c.user[i], c.noUser[i], c.row+i); err != nil {
+			return false, err
+		}
+		items, noItems, ok, err := c.lists.Next()
+		switch {
+		case err != nil:
+			return false, err
+		case !ok:
+			return false, unequal(true, "ordered_items")
+		case c.noTime[i]:
+			return false, nullError("created_at", c.row+i)
+		case noItems:
+			return false, nullError("ordered_items", c.row+i)
+		}
+		start := len(b.items)
+		b.items = append(b.items, items...)
+		b.orders = append(b.orders, basket.Order{UserID: c.user[i], CreatedAt: c.at[i], Items: b.items[start:]})
+	}
+	c.row += n
+	return true, nil
 }
 
 func checkUser(user string, null bool, row int) error {
