@@ -19,11 +19,15 @@ import (
 //   - One row's leaves are added in order, one by one. Of sixteen rows, sixteen
 //     sums are added to at a time, of leaves that were looked up in registers.
 //
-// lanes_amd64.s has the loops. On an EPYC of 2024 one row takes 0.5 to 0.8 times as
-// long as without, a row of many 0.2 to 0.5 times. A table's rows are then multiples
-// of eight words.
+// lanes_amd64.s has the loops. On an EPYC of 2024 one row of the models that the
+// README measures takes 0.5 to 0.95 times as long as without, a row of many 0.3 to
+// 0.4 times, and with trees that go on below their crowns 0.7 times:
+// BenchmarkMargin, and the same with -tags purego, compare. A table's rows are then
+// multiples of eight words.
 //
-// There is no such file for NEON or AVX2: neither has such look-ups in registers.
+// There is no such file for AVX2 or NEON: neither looks a number up in two registers
+// of eight or sixteen others, by which the sums of many rows go, and what the rest
+// would give has not been measured.
 
 // A laneAxis is an axis as find512 reads it.
 type laneAxis struct {
@@ -41,6 +45,7 @@ const (
 	laneRows   = 16 // that go together
 	laneFew    = 7  // from so many on it is faster to fill them up than to go one by one
 	laneReads  = 128
+	fewReads   = 8
 )
 
 // lanes reports whether this processor has them and the system keeps them for
@@ -150,6 +155,11 @@ func (t *table[F]) laneOne(f *Forest, dst, rows []float64) {
 		c := t.pool.Get().(*scratch[F])
 		t.laneOneAt(f, dst, rows, c.at)
 		t.pool.Put(c)
+		return
+	}
+	if t.reads <= fewReads {
+		var at [fewReads]int // less to clear
+		t.laneOneAt(f, dst, rows, at[:])
 		return
 	}
 	var at [stackReads]int

@@ -137,7 +137,7 @@ level: // AX is the number of a run of 16 keys; then it is that of a key
 	RET
 
 // ADD64 adds leaf number i of X0 of the i-th tree at BX to the sum X15; ADD32 in
-// float32. The numbers go by way of memory, which is faster than out of X0.
+// float32. The numbers go by way of memory.
 #define ADD64(i, bytes) \
 	MOVBLZX numbers-16+i(SP), AX        \
 	VADDSD  i*bytes(BX)(AX*8), X15, X15
