@@ -39,13 +39,14 @@ type laneAxis struct {
 }
 
 const (
-	laneKeys   = 16
-	laneLevels = 4
-	laneWords  = 8  // of a register
-	laneRows   = 16 // that go together
-	laneFew    = 7  // from so many on it is faster to fill them up than to go one by one
-	laneReads  = 128
-	fewReads   = 8
+	laneKeys    = 16
+	laneLevels  = 4
+	laneWords   = 8  // of a register
+	laneRows    = 16 // that go together
+	laneFew     = 7  // from so many on it is faster to fill them up than to go one by one
+	laneReads   = 128
+	fewReads    = 8    // for which there is room on the stack
+	laneScratch = 1024 // of 32 words of two trees, for laneRows
 )
 
 // lanes reports whether this processor has them and the system keeps them for
@@ -135,18 +136,31 @@ func (t *table[F]) laneNumbers(dst []uint8, start, end int, at []int) {
 // leaves.
 func (t *table[F]) laneMargin(f *Forest, dst, rows []float64) {
 	margins, columns := len(f.base), f.features
-	if len(rows) >= laneFew*columns {
+	switch {
+	case len(rows) < laneFew*columns:
+	case t.reads <= fewReads:
+		var at [laneRows * fewReads]int
+		var numbers [laneScratch]uint8
+		dst, rows = t.laneBlocks(f, dst, rows, at[:], numbers[:])
+	default:
 		c := t.pool.Get().(*scratch[F])
-		for len(rows) >= laneFew*columns {
-			n := min(len(rows)/columns, laneRows)
-			t.laneMany(f, dst[:n*margins], rows[:n*columns], c)
-			dst, rows = dst[n*margins:], rows[n*columns:]
-		}
+		dst, rows = t.laneBlocks(f, dst, rows, c.at, c.numbers)
 		t.pool.Put(c)
 	}
 	for ; len(rows) > 0; dst, rows = dst[margins:], rows[columns:] {
 		t.laneOne(f, dst, rows)
 	}
+}
+
+// laneBlocks does blocks of rows and returns what is left.
+func (t *table[F]) laneBlocks(f *Forest, dst, rows []float64, at []int, numbers []uint8) (restDst, restRows []float64) {
+	margins, columns := len(f.base), f.features
+	for len(rows) >= laneFew*columns {
+		n := min(len(rows)/columns, laneRows)
+		t.laneMany(f, dst[:n*margins], rows[:n*columns], at[:laneRows*t.reads], numbers[:laneScratch])
+		dst, rows = dst[n*margins:], rows[n*columns:]
+	}
+	return dst, rows
 }
 
 // laneOne sets dst to the margins of the row at the start of rows.
@@ -186,14 +200,13 @@ func (t *table[F]) laneOneAt(f *Forest, dst, rows []float64, at []int) {
 }
 
 // laneMany sets dst to the margins of up to laneRows rows.
-func (t *table[F]) laneMany(f *Forest, dst, rows []float64, c *scratch[F]) {
+func (t *table[F]) laneMany(f *Forest, dst, rows []float64, at []int, numbers []uint8) {
 	margins := len(f.base)
 	n := len(rows) / f.features
-	t.laneFind(f, c.at, rows, n)
+	t.laneFind(f, at, rows, n)
 	for r := n; r < laneRows; r++ { // what is beyond the rows is the first again
-		copy(c.at[r*t.reads:], c.at[:t.reads])
+		copy(at[r*t.reads:], at[:t.reads])
 	}
-	at, numbers := &c.at[0], &c.numbers[0]
 	for _, r := range t.runs {
 		words := (r.end - r.start + laneWords - 1) / laneWords * laneWords
 		masks, leaves := &t.masks[r.start], unsafe.Pointer(&t.leaves[r.start])
@@ -203,13 +216,13 @@ func (t *table[F]) laneMany(f *Forest, dst, rows []float64, c *scratch[F]) {
 		}
 		switch to := unsafe.Pointer(&sums); {
 		case t.is32() && t.wide:
-			wideMany32((*float32)(to), (*[64]float32)(leaves), masks, at, t.reads, words, numbers)
+			wideMany32((*float32)(to), (*[64]float32)(leaves), masks, &at[0], t.reads, words, &numbers[0])
 		case t.is32():
-			narrowMany32((*float32)(to), (*[64]float32)(leaves), masks, at, t.reads, words, numbers)
+			narrowMany32((*float32)(to), (*[64]float32)(leaves), masks, &at[0], t.reads, words, &numbers[0])
 		case t.wide:
-			wideMany64((*float64)(to), (*[64]float64)(leaves), masks, at, t.reads, words, numbers)
+			wideMany64((*float64)(to), (*[64]float64)(leaves), masks, &at[0], t.reads, words, &numbers[0])
 		default:
-			narrowMany64((*float64)(to), (*[64]float64)(leaves), masks, at, t.reads, words, numbers)
+			narrowMany64((*float64)(to), (*[64]float64)(leaves), masks, &at[0], t.reads, words, &numbers[0])
 		}
 		for i, s := range sums[:n] {
 			dst[i*margins+r.output] = float64(s)

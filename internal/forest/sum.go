@@ -1,9 +1,10 @@
 package forest
 
-// Sums by a table go one of three ways, to the same bits: one row at a time with as
+// Sums by a table go one of four ways, to the same bits: one row at a time with as
 // little around it as can be; a few rows side by side, as the additions of one row
-// wait for each other, but those of several do not; and the general way, which
-// also knows many axes and exits that are no leaves.
+// wait for each other, but those of several do not; by lanes instead of these two,
+// where there are any; and the general way, which also knows many axes and exits
+// that are no leaves.
 const (
 	abreast = 4  // rows side by side
 	chunk   = 64 // words of masks that are held between two steps
@@ -88,9 +89,9 @@ func (t *table[F]) oneLong(f *Forest, dst, row []float64) {
 			x := room[:end-start]
 			t.fold(x, start, at[:t.reads])
 			if t.wide {
-				s = addWide(s, t.leaves[start:end], x, x, x, x)
+				s = addWideOf(s, t.leaves[start:end], x)
 			} else {
-				s = addPairs(s, t.leaves[start:end], x, x, x, x)
+				s = addPairsOf(s, t.leaves[start:end], x)
 			}
 		}
 		dst[r.output] = float64(s)
@@ -362,6 +363,26 @@ func addWide[F float32 | float64](s F, leaves [][64]F, a, b, c, d []uint64) F {
 	a, b, c, d = a[:len(leaves)], b[:len(leaves)], c[:len(leaves)], d[:len(leaves)]
 	for i := range leaves {
 		s += leaves[i][(a[i]&b[i]&c[i]&d[i])*hash64>>58]
+	}
+	return s
+}
+
+// addPairsOf adds to s, in order, the leaves that x allows.
+func addPairsOf[F float32 | float64](s F, leaves [][64]F, x []uint64) F {
+	x = x[:len(leaves)]
+	for i := range leaves {
+		p, x := &leaves[i], x[i]
+		s += p[uint32(x)*hash32>>27]
+		s += p[32+uint32(x>>32)*hash32>>27]
+	}
+	return s
+}
+
+// addWideOf is addPairsOf for one tree a word.
+func addWideOf[F float32 | float64](s F, leaves [][64]F, x []uint64) F {
+	x = x[:len(leaves)]
+	for i := range leaves {
+		s += leaves[i][x[i]*hash64>>58]
 	}
 	return s
 }
