@@ -233,20 +233,21 @@ type orderBatch struct {
 	items  []int64
 }
 
-func openOrders(f *scan.File, null int64) (*orderColumns, error) {
-	users, err := scan.Strings(f, "user_id")
-	if err != nil {
+func openOrders(f *scan.File, null int64) (c *orderColumns, err error) {
+	c = &orderColumns{}
+	if c.users, err = scan.Strings(f, "user_id"); err != nil {
 		return nil, err
 	}
-	times, err := scan.Times(f, "created_at")
-	if err != nil {
+	if c.times, err = scan.Times(f, "created_at"); err != nil {
+		c.users.Close()
 		return nil, err
 	}
-	lists, err := scan.IntLists(f, "ordered_items", null)
-	if err != nil {
+	if c.lists, err = scan.IntLists(f, "ordered_items", null); err != nil {
+		c.users.Close()
+		c.times.Close()
 		return nil, err
 	}
-	return &orderColumns{users: users, times: times, lists: lists}, nil
+	return c, nil
 }
 
 func (c *orderColumns) close() {

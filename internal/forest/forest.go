@@ -95,6 +95,8 @@
 // assembly (lanes_amd64.go); its masks are the same, and so are the bits of the
 // sums. The tag purego leaves that out.
 //
+// # The choice
+//
 // New estimates what each engine costs from what it can count, and takes the
 // cheapest; [Forest.Engine] tells which. All give the same bits.
 package forest

@@ -53,8 +53,8 @@ const (
 // each thread. Tests do without by setting it.
 var lanes = haveLanes()
 
-// haveLanes asks for AVX-512 with the parts F, BW, DQ and VL: Intel, "Architecture
-// Instruction Set Extensions", section 1.3.
+// haveLanes asks for AVX-512 with the parts F, BW, DQ and VL, in the order that the
+// Software Developer's Manual of Intel gives for their detection.
 func haveLanes() bool {
 	if most, _, _, _ := cpuid(0, 0); most < 7 {
 		return false
