@@ -1,36 +1,46 @@
-// Package basket predicts the price of a user's next basket from a tree model,
-// inside a Go service.
+// Package basket predicts the price of each user's next basket with a tree
+// model, inside a Go service.
 //
-// There are two interfaces and one type. A [Store] knows a user's feature row. A
-// [Model] turns rows into numbers. A [Predictor] binds one to the other by
-// feature name, once, when [New] makes it, and from then on only looks up and
-// computes. In the data's order:
+// There are two interfaces and one type. A [Store] returns a user's newest
+// feature row. A [Model] maps feature rows to predictions. A [Predictor], made by
+// [New], binds models to a store by feature name, once, and from then on only
+// looks up and computes. The files, in the order in which data passes through:
 //
-//	orders.go    Order, Regular, Item: what happened
-//	features.go  Materializer: orders to feature rows
-//	store.go     MemoryStore: where rows wait
-//	model.go     Model, ReadModel: rows to numbers; forest.go, the models that it reads
-//	route.go     Route: which model answers
-//	basket.go    Predictor; bind.go, its models; watch.go, reload
-//	handler.go   NewHandler: the same over HTTP
-//	log.go       what happened, told
+//	orders.go      Order, Regular, Item: what happened
+//	features.go    Materializer: orders to feature rows, and the rules for it
+//	store.go       Store and MemoryStore: where rows are kept
+//	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
+//	route.go       Route: which model answers which user
+//	basket.go      Predictor; bind.go: its models; watch.go: reload of a model file
+//	handler.go     NewHandler: predictions over HTTP
+//	log.go         ServiceLogger and ModelLogger: what happened while serving
+//	options.go     all options
+//	errors.go      the kinds of failure
 //
-// Package basketparquet reads orders from parquet files and package serve holds
-// what a server needs around NewHandler. This package imports the standard
-// library alone, holds no global state, and starts no goroutine but in
-// PredictParallel, where the caller asks for them.
+// Package basketparquet reads orders from parquet files. Package serve runs a
+// server and has loggers. Package baskettest tests stores, models and loggers of
+// your own. This package imports the standard library only,
+// has no global state, and starts goroutines only in
+// [FileModel.PredictParallel], which waits for them.
 //
 // # Errors
 //
-// Each failure wraps an [Error], of which there are seven, to be told by
-// errors.Is. Context errors stay findable.
+// An [Error] is a kind of failure; errors.Is finds it. All errors of Predict,
+// PredictBatch and Explain wrap one, except that Explain may wrap
+// errors.ErrUnsupported instead. So do those of New, SetModel and SetRoutes
+// (ErrInvalidConfig or ErrFeatureMismatch), and those of the readers about what
+// they read (ErrModelFormat, ErrFeatureMismatch, ErrData). Errors of input and
+// output, such as a missing file, and errors that a sequence yields, are wrapped
+// as they are. Context errors remain in the chain.
 package basket
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,26 +49,18 @@ import (
 // A Predictor predicts the price of users' next baskets. It is safe for
 // concurrent use, starts no goroutine and needs no Close.
 type Predictor struct {
-	store         Store
-	features      []string // of the store
-	experiment    string
-	serviceLogger []ServiceLogger
-	modelLogger   []ModelLogger
+	store          Store
+	features       []string // of the store
+	serviceLoggers []guarded[ServiceLogger]
+	modelLoggers   []guarded[ModelLogger]
 
-	set    sync.Mutex // held while routes changes
+	change sync.Mutex // held while routes is replaced
 	routes atomic.Pointer[routes]
 }
 
-// routes is what SetModel swaps: immutable once it is stored.
-type routes struct {
-	answer []bound // routes with a weight
-	shadow []bound
-	total  uint64 // sum of the weights
-}
-
-// New returns a Predictor over a store and one or more models. It does no I/O;
-// its error tells every fault of the options at once. A model whose features
-// the store lacks is an ErrFeatureMismatch.
+// New returns a Predictor over a store and one or more models. It does no I/O.
+// Its error joins all faults of the options; each wraps ErrInvalidConfig, or
+// ErrFeatureMismatch if the store lacks a feature of a model.
 func New(opts ...Option) (*Predictor, error) {
 	var c config
 	for _, o := range opts {
@@ -67,79 +69,75 @@ func New(opts ...Option) (*Predictor, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	p := &Predictor{
-		store: c.store, features: slices.Clone(c.store.Features()), experiment: c.experiment,
-		serviceLogger: c.serviceLogger, modelLogger: c.modelLogger,
+	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features())}
+	for _, l := range c.serviceLoggers {
+		p.serviceLoggers = append(p.serviceLoggers, guarded[ServiceLogger]{logger: l, panicked: new(atomic.Bool)})
 	}
-	var all routes
-	var faults []error
-	for _, r := range c.routes {
-		b, err := p.bind(r.Name, r.Model)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		b.weight = uint64(r.Weight)
-		if r.Shadow {
-			all.shadow = append(all.shadow, b)
-		} else {
-			all.answer = append(all.answer, b)
-			all.total += b.weight
-		}
+	for _, l := range c.modelLoggers {
+		p.modelLoggers = append(p.modelLoggers, guarded[ModelLogger]{logger: l, panicked: new(atomic.Bool)})
 	}
-	if err := errors.Join(faults...); err != nil {
+	rs, err := p.bindAll(c.experiment, c.routes)
+	if err != nil {
 		return nil, err
 	}
-	p.routes.Store(&all)
+	p.routes.Store(rs)
 	return p, nil
 }
 
-// A Prediction is an answer and what it was made from.
+// A Prediction is a predicted price and the facts that it was computed from.
 type Prediction struct {
 	UserID   string
 	Value    float64  // price, in the currency of Item.Price
 	Route    string   // name of the route that answered
 	Model    string   // the model's String, for audit across reloads
 	Features []string // names of Row.Values; shared, not to be modified
-	Row      Row      // as the store had it
+	Row      Row      // as the store returned it
 }
 
-// A Result is a Prediction or the error that stands in its place.
+// A Result is a Prediction, or the error that prevented it.
 type Result struct {
 	Prediction
 	Err error
 }
 
 // Predict predicts the price of the user's next basket. Its errors wrap
-// ErrInvalidRequest, ErrUserNotFound, ErrPrediction or ErrUnavailable; with
-// each comes a Prediction that holds what was known by then. A panic in the store
-// or the model is an error. With a MemoryStore, a Forest and no logger it
-// allocates nothing.
+// ErrInvalidRequest, ErrUserNotFound, ErrFeatureMismatch, ErrPrediction,
+// ErrUnavailable or ErrCanceled; the Prediction returned with an error holds what was known by
+// then. A panic in the store or the model is returned as an error. With a
+// MemoryStore, a FileModel and no logger, Predict allocates nothing.
 func (p *Predictor) Predict(ctx context.Context, userID string) (Prediction, error) {
-	return p.predictBy(ctx, p.routes.Load(), userID)
+	if fault := userIDFault(userID); fault != "" {
+		return Prediction{UserID: userID}, invalidUserID(fault)
+	}
+	r, _ := p.predictValid(ctx, userID)
+	return r.Prediction, r.Err
 }
 
-func (p *Predictor) predictBy(ctx context.Context, all *routes, userID string) (Prediction, error) {
-	if fault := userIDFault(userID); fault != "" {
-		return Prediction{UserID: userID}, fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
-	}
+func invalidUserID(fault string) error {
+	return fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
+}
+
+// predictValid predicts for a user ID that is known to be valid, and returns the
+// route that answered.
+func (p *Predictor) predictValid(ctx context.Context, userID string) (Result, *bound) {
+	rs := p.routes.Load()
 	var start time.Time
-	if len(p.modelLogger) > 0 {
+	if len(p.modelLoggers) > 0 {
 		start = time.Now()
 	}
-	b := p.route(all, userID)
-	result := Result{Prediction: Prediction{UserID: userID, Route: b.name, Model: b.text, Features: p.features}}
-	result.Row, result.Err = p.row(ctx, userID)
-	if result.Err == nil {
-		result.Value, result.Err = b.predictOne(ctx, result.Row.Values)
+	b := rs.choose(userID)
+	r := Result{Prediction: Prediction{UserID: userID, Route: b.name, Model: b.text, Features: p.features}}
+	r.Row, r.Err = p.row(ctx, userID)
+	if r.Err == nil {
+		r.Value, r.Err = b.predictOne(ctx, r.Row.Values)
 	}
-	if len(p.modelLogger) > 0 {
-		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Result: result})
+	if len(p.modelLoggers) > 0 {
+		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Result: r})
+		if len(rs.shadow) > 0 && r.Row.Values != nil {
+			p.runShadows(ctx, rs, []Result{r})
+		}
 	}
-	if len(all.shadow) > 0 && result.Row.Values != nil {
-		p.runShadows(ctx, all, []Result{result})
-	}
-	return result.Prediction, result.Err
+	return r, b
 }
 
 // An Explanation is a Prediction with SHAP contributions.
@@ -149,85 +147,84 @@ type Explanation struct {
 	Contributions []float64 // by Features, in margin units; 0 for a feature that the model does not use
 }
 
-// Explain predicts and attributes: Bias plus the sum of Contributions is the
-// margin, the score before the model's link function. Its errors are those of
-// Predict, or wrap errors.ErrUnsupported if the model is no Explainer or none of
-// its rows can be explained.
+// Explain predicts, and attributes the margin to the features: Bias plus the sum
+// of Contributions is the margin, the score before the model's link function.
+// Its errors are those of Predict, or wrap errors.ErrUnsupported if the model is
+// no [Explainer] or cannot explain any row.
 func (p *Predictor) Explain(ctx context.Context, userID string) (Explanation, error) {
-	all := p.routes.Load() // once, so that the same model predicts and explains
-	prediction, err := p.predictBy(ctx, all, userID)
-	e := Explanation{Prediction: prediction}
-	if err != nil {
-		return e, err
+	if fault := userIDFault(userID); fault != "" {
+		return Explanation{Prediction: Prediction{UserID: userID}}, invalidUserID(fault)
 	}
-	b := p.route(all, userID)
-	contributions, bias, err := b.explain(ctx, prediction.Row.Values)
-	if err != nil {
-		return e, err
+	return p.explainValid(ctx, userID)
+}
+
+func (p *Predictor) explainValid(ctx context.Context, userID string) (Explanation, error) {
+	r, b := p.predictValid(ctx, userID) // the same model predicts and explains
+	e := Explanation{Prediction: r.Prediction}
+	if r.Err != nil {
+		return e, r.Err
 	}
-	e.Bias, e.Contributions = bias, contributions
-	return e, nil
+	var err error
+	e.Contributions, e.Bias, err = b.explain(ctx, r.Row.Values)
+	return e, err
 }
 
 // batchRows bounds how many rows PredictBatch looks up and predicts at a time.
 const batchRows = 4096
 
-// PredictBatch returns one Result per user ID, in order. A user ID that cannot
-// be served has an error of its own; the others are served all the same. All are
-// predicted by the same models, whatever SetModel does meanwhile.
+// PredictBatch returns one Result per user ID, in order. An error of one user
+// does not affect the others. All are predicted by the same models, even if
+// SetModel or SetRoutes is called meanwhile.
 func (p *Predictor) PredictBatch(ctx context.Context, userIDs []string) []Result {
 	results := make([]Result, len(userIDs))
-	all := p.routes.Load()
+	rs := p.routes.Load()
 	for i := 0; i < len(userIDs); i += batchRows {
 		end := min(i+batchRows, len(userIDs))
-		p.predictBatch(ctx, all, userIDs[i:end], results[i:end])
+		p.predictBatch(ctx, rs, userIDs[i:end], results[i:end])
 	}
 	return results
 }
 
-func (p *Predictor) predictBatch(ctx context.Context, all *routes, userIDs []string, results []Result) {
+func (p *Predictor) predictBatch(ctx context.Context, rs *routes, userIDs []string, results []Result) {
 	start := time.Now()
-	valid := make([]string, 0, len(userIDs)) // what to ask the store for
-	at := make([]int, 0, len(userIDs))       // and where it stands in results
+	valid := make([]string, 0, len(userIDs)) // the IDs to look up
+	index := make([]int, 0, len(userIDs))    // and where each is in results
 	for i, userID := range userIDs {
 		results[i].UserID = userID
 		if fault := userIDFault(userID); fault != "" {
-			results[i].Err = fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
+			results[i].Err = invalidUserID(fault)
 			continue
 		}
-		b := p.route(all, userID)
+		b := rs.choose(userID)
 		results[i].Route, results[i].Model, results[i].Features = b.name, b.text, p.features
-		valid, at = append(valid, userID), append(at, i)
+		valid, index = append(valid, userID), append(index, i)
 	}
 	rows, errs := p.rows(ctx, valid)
-	for i, k := range at {
+	for i, k := range index {
 		results[k].Row, results[k].Err = rows[i], errs[i]
 	}
-	for r := range all.answer {
-		b := &all.answer[r]
-		mine := at[:0:0]
-		for _, k := range at {
+	for _, b := range rs.answer {
+		var mine []int
+		for _, k := range index {
 			if results[k].Err == nil && results[k].Route == b.name {
 				mine = append(mine, k)
 			}
 		}
 		b.predictAll(ctx, results, mine)
 	}
-	if len(p.modelLogger) > 0 {
-		latency := time.Since(start)
-		for _, k := range at {
-			p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Result: results[k]})
-		}
+	if len(p.modelLoggers) == 0 {
+		return
 	}
-	if len(all.shadow) > 0 {
-		p.runShadows(ctx, all, results)
+	latency := time.Since(start)
+	for _, k := range index {
+		p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Result: results[k]})
 	}
+	p.runShadows(ctx, rs, results)
 }
 
-// runShadows lets the shadows predict what results have rows for.
-func (p *Predictor) runShadows(ctx context.Context, all *routes, results []Result) {
-	for r := range all.shadow {
-		b := &all.shadow[r]
+// runShadows predicts by the shadows all results that have a row, and logs.
+func (p *Predictor) runShadows(ctx context.Context, rs *routes, results []Result) {
+	for _, b := range rs.shadow {
 		start := time.Now()
 		copies := slices.Clone(results)
 		var mine []int
@@ -245,58 +242,72 @@ func (p *Predictor) runShadows(ctx context.Context, all *routes, results []Resul
 	}
 }
 
-// SetModel puts m behind the route. On error the old model stays; calls under
-// way finish on it. The error wraps ErrFeatureMismatch if the store lacks a
-// feature that m wants.
+// SetModel replaces the model of a route. On error the old model stays; calls
+// under way finish on it. The error wraps ErrFeatureMismatch if the store lacks
+// a feature of m, and ErrInvalidConfig if there is no such route.
 func (p *Predictor) SetModel(route string, m Model) error {
-	b, err := p.bind(route, m)
+	b, err := p.bind(Route{Name: route, Model: m})
 	if err != nil {
 		return err
 	}
-	p.set.Lock()
-	defer p.set.Unlock()
+	p.change.Lock()
+	defer p.change.Unlock()
 	old := p.routes.Load()
-	next := &routes{answer: slices.Clone(old.answer), shadow: slices.Clone(old.shadow), total: old.total}
-	for _, list := range [][]bound{next.answer, next.shadow} {
-		for i := range list {
-			if list[i].name == route {
-				b.weight = list[i].weight
-				list[i] = b
-				p.routes.Store(next)
-				return nil
-			}
-		}
+	all := slices.Clone(old.all)
+	i := old.index(route)
+	if i < 0 {
+		return unknownRoute(route)
 	}
-	return fmt.Errorf("basket: no route is named %q: a route is given to New", route)
+	b.weight, b.shadow = all[i].weight, all[i].shadow
+	all[i] = b
+	p.routes.Store(newRoutes(old.experiment, all))
+	return nil
 }
 
-// route returns the route that answers the user.
-func (p *Predictor) route(all *routes, userID string) *bound {
-	if len(all.answer) == 1 {
-		return &all.answer[0]
+// index returns the position of a route, or -1.
+func (rs *routes) index(name string) int {
+	return slices.IndexFunc(rs.all, func(b bound) bool { return b.name == name })
+}
+
+func unknownRoute(name string) error {
+	return fmt.Errorf("basket: %w: no route is named %q: give it to New or SetRoutes first", ErrInvalidConfig, name)
+}
+
+// SetRoutes replaces all routes at once. A user stays on a route as long as
+// experiment, route names and weights stay, and [Route] says whom a change of
+// weights moves; another experiment name reassigns all users. On error the old
+// routes stay; calls under way finish on them. The error joins all faults; each
+// wraps ErrInvalidConfig, or ErrFeatureMismatch if the store lacks a feature of
+// a model.
+func (p *Predictor) SetRoutes(experiment string, list ...Route) error {
+	if err := errors.Join(checkRoutes(list)...); err != nil {
+		return err
 	}
-	share := routeShare(p.experiment, userID, all.total)
-	for i := range all.answer {
-		if share < all.answer[i].weight {
-			return &all.answer[i]
-		}
-		share -= all.answer[i].weight
+	rs, err := p.bindAll(experiment, list)
+	if err != nil {
+		return err
 	}
-	panic("basket: weights do not add up")
+	p.change.Lock()
+	defer p.change.Unlock()
+	p.routes.Store(rs)
+	return nil
 }
 
 // row asks the store for one row.
 func (p *Predictor) row(ctx context.Context, userID string) (row Row, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			row, err = Row{}, fmt.Errorf("basket: %w: store: %s", ErrUnavailable, panicText(r))
+			row, err = Row{}, storePanic(r)
 		}
 	}()
 	row, err = p.store.Row(ctx, userID)
 	if err != nil {
-		return Row{}, storeError(err)
+		return Row{}, storeError(ctx, err)
 	}
-	return row, p.checkRow(row)
+	if err := p.checkRow(row); err != nil {
+		return Row{}, err
+	}
+	return row, nil
 }
 
 // rows asks the store for many rows.
@@ -305,14 +316,14 @@ func (p *Predictor) rows(ctx context.Context, userIDs []string) (rows []Row, err
 	defer func() {
 		if r := recover(); r != nil {
 			for i := range rows {
-				rows[i], errs[i] = Row{}, fmt.Errorf("basket: %w: store: %s", ErrUnavailable, panicText(r))
+				rows[i], errs[i] = Row{}, storePanic(r)
 			}
 		}
 	}()
 	readRows(ctx, p.store, userIDs, rows, errs)
 	for i := range errs {
 		if errs[i] != nil {
-			rows[i], errs[i] = Row{}, storeError(errs[i])
+			rows[i], errs[i] = Row{}, storeError(ctx, errs[i])
 		} else if errs[i] = p.checkRow(rows[i]); errs[i] != nil {
 			rows[i] = Row{}
 		}
@@ -322,33 +333,78 @@ func (p *Predictor) rows(ctx context.Context, userIDs []string) (rows []Row, err
 
 func (p *Predictor) checkRow(row Row) error {
 	if len(row.Values) != len(p.features) {
-		return fmt.Errorf("basket: %w: store: a row of %d values: want %d", ErrUnavailable, len(row.Values), len(p.features))
+		return fmt.Errorf("basket: %w: store: a row of %d values: want %d, one for each of %s", ErrFeatureMismatch, len(row.Values), len(p.features), quoted(p.features))
 	}
 	return nil
 }
 
 // storeError gives an error of a store its kind.
-func storeError(err error) error {
-	if errors.Is(err, ErrUserNotFound) || errors.Is(err, ErrUnavailable) {
+func storeError(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, ErrUserNotFound), errors.Is(err, ErrUnavailable):
 		return err
+	case isCanceled(ctx, err):
+		return fmt.Errorf("basket: %w: store: %w", ErrCanceled, err)
 	}
 	return fmt.Errorf("basket: %w: store: %w", ErrUnavailable, err)
 }
 
+// isCanceled reports whether err says that the caller canceled ctx. A store or
+// model may cancel contexts of its own, which is a failure.
+func isCanceled(ctx context.Context, err error) bool {
+	return errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled)
+}
+
+func storePanic(r any) error {
+	return fmt.Errorf("basket: %w: store: %s", ErrUnavailable, panicText(r))
+}
+
+// guarded is a logger and whether it has panicked before.
+type guarded[L any] struct {
+	logger   L
+	panicked *atomic.Bool
+}
+
 func (p *Predictor) logModel(ctx context.Context, e ModelEvent) {
-	for _, l := range p.modelLogger {
+	for _, g := range p.modelLoggers {
 		func() {
-			defer func() { _ = recover() }()
-			l.LogModel(ctx, e)
+			defer p.recoverLogger(ctx, g.panicked)
+			g.logger.LogModel(ctx, e)
 		}()
 	}
 }
 
 func (p *Predictor) logService(ctx context.Context, e ServiceEvent) {
-	for _, l := range p.serviceLogger {
+	for _, g := range p.serviceLoggers {
 		func() {
-			defer func() { _ = recover() }()
-			l.LogService(ctx, e)
+			defer p.recoverLogger(ctx, g.panicked)
+			g.logger.LogService(ctx, e)
 		}()
+	}
+}
+
+// recoverLogger, deferred, ends the panic of a logger, and reports the first one
+// to the service loggers.
+func (p *Predictor) recoverLogger(ctx context.Context, panicked *atomic.Bool) {
+	if r := recover(); r != nil && !panicked.Swap(true) {
+		p.logService(ctx, ServiceEvent{
+			Time: time.Now(), Message: "A logger panicked; its further panics are not reported", Err: errors.New(panicText(r)),
+		})
+	}
+}
+
+// panicText returns the value of a panic and the function that caused it.
+func panicText(r any) string {
+	var callers [64]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	for panicked := false; ; {
+		frame, more := frames.Next()
+		if panicked && !strings.HasPrefix(frame.Function, "runtime.") {
+			return fmt.Sprintf("panic: %v (in %s, line %d)", r, frame.Function, frame.Line)
+		}
+		panicked = panicked || frame.Function == "runtime.gopanic"
+		if !more {
+			return fmt.Sprintf("panic: %v", r)
+		}
 	}
 }

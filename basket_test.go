@@ -6,20 +6,17 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/serve"
 	"github.com/google/go-cmp/cmp"
 )
 
-// A fakeModel answers by a function of one row.
+// A fakeModel predicts by a function of one row.
 type fakeModel struct {
 	names []string
 	f     func(row []float64) (float64, error)
@@ -37,19 +34,19 @@ func (m fakeModel) Predict(_ context.Context, dst, rows []float64) error {
 	return nil
 }
 
-// constant is a model of one column that answers v.
+// constant is a model of one column that predicts v.
 func constant(v float64) fakeModel {
 	return fakeModel{[]string{"regulars_count"}, func([]float64) (float64, error) { return v, nil }}
 }
 
-// A fakeStore answers by a function, and is no BatchStore.
+// A fakeStore returns rows by a function, and is no BatchStore.
 type fakeStore func(ctx context.Context, userID string) (basket.Row, error)
 
 func (fakeStore) Features() []string { return basket.FeatureNames() }
 
 func (s fakeStore) Row(ctx context.Context, userID string) (basket.Row, error) { return s(ctx, userID) }
 
-// modelEvents keeps what a ModelLogger is told.
+// modelEvents is a ModelLogger that keeps the events.
 type modelEvents struct {
 	mu     sync.Mutex
 	events []basket.ModelEvent
@@ -61,13 +58,13 @@ func (l *modelEvents) LogModel(_ context.Context, e basket.ModelEvent) {
 	l.events = append(l.events, e)
 }
 
-// serviceEvents keeps what a ServiceLogger is told.
+// serviceEvents is a ServiceLogger that keeps the events.
 type serviceEvents struct {
 	mu     sync.Mutex
 	events []basket.ServiceEvent
 }
 
-// all returns what has been told so far.
+// all returns the events so far.
 func (l *serviceEvents) all() []basket.ServiceEvent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,13 +86,13 @@ func mustNew(t testing.TB, opts ...basket.Option) *basket.Predictor {
 	return p
 }
 
-func TestNew_tellsEveryFault(t *testing.T) {
+func TestNew_reportsEveryFault(t *testing.T) {
 	s := basket.WithStore(mustStore(t))
 	r := func(name string, weight int, shadow bool) basket.Route {
 		return basket.Route{Name: name, Model: constant(1), Weight: weight, Shadow: shadow}
 	}
 	stranger := fakeModel{names: []string{"regulars_count", "age"}}
-	multi := loadForest(t, "testdata/models/lightgbm-multiclass/model.txt")
+	multi := loadModel(t, "testdata/models/lightgbm-multiclass/model.txt")
 	tests := []struct {
 		name string
 		opts []basket.Option
@@ -107,6 +104,8 @@ func TestNew_tellsEveryFault(t *testing.T) {
 		{"model and routes", []basket.Option{s, basket.WithModel(constant(1)), basket.WithRoutes("x", r("a", 1, false))}, []string{"both WithModel and WithRoutes"}},
 		{"no routes", []basket.Option{s, basket.WithRoutes("x")}, []string{"no route has a weight"}},
 		{"only shadows", []basket.Option{s, basket.WithRoutes("x", r("a", 0, true))}, []string{"no route has a weight"}},
+		{"weights that overflow", []basket.Option{s, basket.WithRoutes("x", r("a", math.MaxInt, false), r("b", math.MaxInt, false), r("c", 2, false))},
+			[]string{"invalid configuration", `"b" has weight`, "the sum of the weights is over"}},
 		{"bad routes", []basket.Option{s, basket.WithRoutes("x", r("", 1, false), r("a", -1, false), r("a", 5, true))},
 			[]string{"route 0 has no name", `two routes are named "a"`, `"a" has weight -1`, `"a" is a shadow and has weight 5`}},
 		{"route without a model", []basket.Option{s, basket.WithRoutes("x", basket.Route{Name: "a", Weight: 1})}, []string{`route "a" has no model`}},
@@ -122,13 +121,25 @@ func TestNew_tellsEveryFault(t *testing.T) {
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q does not tell %q", err, want)
+					t.Errorf("error %q does not contain %q", err, want)
 				}
 			}
 		})
 	}
-	if _, err := basket.New(s, basket.WithModel(stranger)); !errors.Is(err, basket.ErrFeatureMismatch) {
-		t.Errorf("unknown feature: %v, want ErrFeatureMismatch", err)
+	for _, test := range []struct {
+		name string
+		opts []basket.Option
+		want error
+	}{
+		{"nothing", nil, basket.ErrInvalidConfig},
+		{"no routes", []basket.Option{s, basket.WithRoutes("x")}, basket.ErrInvalidConfig},
+		{"a model that was not loaded", []basket.Option{s, basket.WithModel((*basket.FileModel)(nil))}, basket.ErrInvalidConfig},
+		{"route without a model", []basket.Option{s, basket.WithRoutes("x", basket.Route{Name: "a", Weight: 1})}, basket.ErrInvalidConfig},
+		{"unknown feature", []basket.Option{s, basket.WithModel(stranger)}, basket.ErrFeatureMismatch},
+	} {
+		if _, err := basket.New(test.opts...); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+		}
 	}
 }
 
@@ -153,7 +164,7 @@ func TestPredictor_bindsByName(t *testing.T) {
 }
 
 func TestPredictor_equalsForest(t *testing.T) {
-	f := loadForest(t, regressionModel)
+	f := loadModel(t, regressionModel)
 	values := row("a", 1, 5)
 	want := make([]float64, 1)
 	if err := f.Predict(t.Context(), want, values.Values); err != nil {
@@ -173,7 +184,7 @@ func TestPredictor_equalsForest(t *testing.T) {
 	}
 }
 
-// TestPredictor_errors gives each kind of trouble to Predict and PredictBatch.
+// TestPredictor_errors causes each kind of error in Predict and PredictBatch.
 func TestPredictor_errors(t *testing.T) {
 	good := fakeStore(func(_ context.Context, userID string) (basket.Row, error) { return row(userID, 1, 1), nil })
 	storeOf := func(err error) fakeStore {
@@ -208,14 +219,14 @@ func TestPredictor_errors(t *testing.T) {
 		{name: "store panics at run time", userID: "u", store: fakeStore(func(context.Context, string) (basket.Row, error) { return basket.Row{}, fmt.Errorf("%d", index[3]) }),
 			want: []error{basket.ErrUnavailable}, text: "index out of range [3] with length 0 (in github.com/basket-go/basket_test."},
 		{name: "store gives a short row", userID: "u", store: fakeStore(func(context.Context, string) (basket.Row, error) { return basket.Row{Values: []float64{1}}, nil }),
-			want: []error{basket.ErrUnavailable}, text: "a row of 1 values: want 4"},
+			want: []error{basket.ErrFeatureMismatch}, text: "a row of 1 values: want 4"},
 		{name: "model fails", userID: "u", model: modelOf(0, boom), want: []error{basket.ErrPrediction, boom}},
 		{name: "model not there", userID: "u", model: modelOf(0, fmt.Errorf("remote: %w", basket.ErrUnavailable)), want: []error{basket.ErrUnavailable}},
 		{name: "model out of time", userID: "u", model: modelOf(0, context.DeadlineExceeded), want: []error{basket.ErrUnavailable, context.DeadlineExceeded}},
 		{name: "model panics", userID: "u", model: fakeModel{[]string{"regulars_count"}, func([]float64) (float64, error) { panic(boom) }},
 			want: []error{basket.ErrPrediction}, text: "panic: boom"},
-		{name: "model says NaN", userID: "u", model: modelOf(math.NaN(), nil), want: []error{basket.ErrPrediction}, text: "answer is NaN"},
-		{name: "model says -Inf", userID: "u", model: modelOf(math.Inf(-1), nil), want: []error{basket.ErrPrediction}, text: "answer is -Inf"},
+		{name: "model says NaN", userID: "u", model: modelOf(math.NaN(), nil), want: []error{basket.ErrPrediction}, text: "prediction is NaN"},
+		{name: "model says -Inf", userID: "u", model: modelOf(math.Inf(-1), nil), want: []error{basket.ErrPrediction}, text: "prediction is -Inf"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -251,26 +262,40 @@ func TestPredictor_errors(t *testing.T) {
 func TestPredictor_contextDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithModel(loadForest(t, regressionModel)))
+	p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithModel(loadModel(t, regressionModel)))
 	_, err := p.Predict(ctx, "a")
-	if !errors.Is(err, basket.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("Predict: %v", err)
+	if !errors.Is(err, basket.ErrCanceled) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Predict: %v, want ErrCanceled", err)
+	}
+	// A store that cancels a context of its own has failed.
+	own := fakeStore(func(context.Context, string) (basket.Row, error) { return basket.Row{}, context.Canceled })
+	p = mustNew(t, basket.WithStore(own), basket.WithModel(constant(1)))
+	if _, err := p.Predict(t.Context(), "a"); !errors.Is(err, basket.ErrUnavailable) {
+		t.Errorf("Predict: %v, want ErrUnavailable", err)
 	}
 }
 
-// TestPredictor_allocatesNothing holds the promise of Predict's comment.
+// TestPredictor_allocatesNothing checks the promise of Predict's comment.
 func TestPredictor_allocatesNothing(t *testing.T) {
-	f := loadForest(t, regressionModel)
-	reordered := loadForest(t, regressionModel, basket.WithFeatureNames("regulars_count", "prior_regulars_count", "prior_item_count", "prior_basket_value"))
-	for name, m := range map[string]basket.Model{"same order": f, "another order": reordered} {
-		p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithModel(m))
+	f := loadModel(t, regressionModel)
+	reordered := loadModel(t, regressionModel, basket.WithFeatureNames("regulars_count", "prior_regulars_count", "prior_item_count", "prior_basket_value"))
+	models := map[string]*basket.FileModel{"in the same order": f, "in another order": reordered}
+	for _, name := range []string{"sklearn-rf-missing/model.joblib", "sklearn-elasticnet/model.joblib", "sklearn-pipeline-log/model.joblib", "xgboost-linear/model.json"} {
+		models["of "+name] = loadModel(t, "testdata/models/"+name)
+	}
+	for name, m := range models {
+		s, err := basket.NewMemoryStore(basket.Values([]basket.Row{{UserID: "a", Values: make([]float64, len(m.Features()))}}), m.Features()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustNew(t, basket.WithStore(s), basket.WithModel(m))
 		ctx := t.Context()
 		if n := testing.AllocsPerRun(100, func() {
 			if _, err := p.Predict(ctx, "a"); err != nil {
 				t.Error(err)
 			}
 		}); n != 0 {
-			t.Errorf("columns in %s: %v allocations, want 0", name, n)
+			t.Errorf("columns %s: %v allocations, want 0", name, n)
 		}
 	}
 }
@@ -301,21 +326,21 @@ func TestPredictor_routes(t *testing.T) {
 		}
 		answers[fmt.Sprintf("%s=%v", one.Route, one.Value)]++
 	}
-	// By python3: sum(int.from_bytes(hashlib.sha256(b"price-2025\0user-%d" % i).digest()[:8], "big") % 10 < 9 for i in range(1000))
-	if diff := cmp.Diff(map[string]int{"old=1": 902, "new=3": 98}, answers); diff != "" {
+	if diff := cmp.Diff(map[string]int{"old=1": 900, "new=3": 100}, answers); diff != "" {
 		t.Errorf("answers by route (-want +got):\n%s", diff)
 	}
-	told := map[string]int{}
+	logged := map[string]int{}
 	for _, e := range log.events {
-		told[fmt.Sprintf("%s=%v shadow=%v", e.Route, e.Value, e.Shadow)]++
+		logged[fmt.Sprintf("%s=%v shadow=%v", e.Route, e.Value, e.Shadow)]++
 	}
-	want := map[string]int{"old=1 shadow=false": 2 * 902, "new=3 shadow=false": 2 * 98, "shadow=4 shadow=true": 2000}
-	if diff := cmp.Diff(want, told); diff != "" {
+	want := map[string]int{"old=1 shadow=false": 2 * 900, "new=3 shadow=false": 2 * 100, "shadow=4 shadow=true": 2000}
+	if diff := cmp.Diff(want, logged); diff != "" {
 		t.Errorf("events by route (-want +got):\n%s", diff)
 	}
 }
 
-// TestPredictor_shadowFails: a shadow that fails, or panics, harms no answer.
+// TestPredictor_shadowFails: a shadow that fails or panics does not affect the
+// answer.
 func TestPredictor_shadowFails(t *testing.T) {
 	log := &modelEvents{}
 	shadow := fakeModel{[]string{"regulars_count"}, func([]float64) (float64, error) { panic("shadow") }}
@@ -330,16 +355,46 @@ func TestPredictor_shadowFails(t *testing.T) {
 	}
 }
 
-// A panicLogger fails in the way that a logger may not.
+// A panicLogger panics at each event.
 type panicLogger struct{}
 
 func (panicLogger) LogModel(context.Context, basket.ModelEvent)     { panic("logger") }
 func (panicLogger) LogService(context.Context, basket.ServiceEvent) { panic("logger") }
 
+// TestPredictor_loggerPanics: a logger's panic fails no prediction, and its first
+// one is reported to the service loggers that work.
 func TestPredictor_loggerPanics(t *testing.T) {
-	p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithModel(constant(1)), basket.WithModelLogger(panicLogger{}))
-	if got, err := p.Predict(t.Context(), "a"); err != nil || got.Value != 1 {
-		t.Errorf("Predict: %v, %v", got, err)
+	log := &serviceEvents{}
+	p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithModel(constant(1)),
+		basket.WithModelLogger(panicLogger{}), basket.WithServiceLogger(panicLogger{}), basket.WithServiceLogger(log))
+	for range 3 {
+		if got, err := p.Predict(t.Context(), "a"); err != nil || got.Value != 1 {
+			t.Errorf("Predict: %v, %v", got, err)
+		}
+	}
+	var got []string
+	for _, e := range log.events {
+		got = append(got, e.Err.Error())
+	}
+	if len(got) != 2 || !strings.Contains(got[0], "panicLogger.LogService") || !strings.Contains(got[1], "panicLogger.LogModel") {
+		t.Errorf("reported %q, want a panic of LogService and one of LogModel", got)
+	}
+}
+
+// TestPredictor_shadowWithoutLogger: a shadow does not run if there is no model
+// logger.
+func TestPredictor_shadowWithoutLogger(t *testing.T) {
+	shadow := fakeModel{[]string{"regulars_count"}, func([]float64) (float64, error) {
+		t.Error("the shadow ran")
+		return 0, nil
+	}}
+	p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithRoutes("x",
+		basket.Route{Name: "main", Model: constant(1), Weight: 1}, basket.Route{Name: "shadow", Model: shadow, Shadow: true}))
+	if _, err := p.Predict(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	if r := p.PredictBatch(t.Context(), []string{"a"})[0]; r.Err != nil {
+		t.Error(r.Err)
 	}
 }
 
@@ -348,11 +403,11 @@ func TestPredictor_SetModel(t *testing.T) {
 	if err := p.SetModel("default", fakeModel{names: []string{"age"}}); !errors.Is(err, basket.ErrFeatureMismatch) {
 		t.Errorf("a model of other features: %v", err)
 	}
-	if err := p.SetModel("other", constant(2)); err == nil || !strings.Contains(err.Error(), `"other"`) {
+	if err := p.SetModel("other", constant(2)); !errors.Is(err, basket.ErrInvalidConfig) || !strings.Contains(err.Error(), `"other"`) {
 		t.Errorf("an unknown route: %v", err)
 	}
-	if err := p.SetModel("default", nil); err == nil {
-		t.Error("no model: no error")
+	if err := p.SetModel("default", nil); !errors.Is(err, basket.ErrInvalidConfig) {
+		t.Errorf("no model: %v", err)
 	}
 	if got, err := p.Predict(t.Context(), "a"); err != nil || got.Value != 1 {
 		t.Errorf("after failures: %v, %v, want the old model", got, err)
@@ -365,11 +420,11 @@ func TestPredictor_SetModel(t *testing.T) {
 	}
 }
 
-// TestPredictor_SetModel_ConcurrentSafe asks 1,000 times at once while models
-// and rows change: each answer is of an old or a new pair, and none is lost.
+// TestPredictor_SetModel_ConcurrentSafe predicts 1,000 times at once while models
+// and rows change: each answer is from an old or a new pair, and none is missing.
 func TestPredictor_SetModel_ConcurrentSafe(t *testing.T) {
-	// Rows of values v, v+1, v+2, v+3; the models' answers tell which row they saw.
-	tell := func(sign float64) fakeModel {
+	// Rows of values v, v+1, v+2, v+3; the predictions show which row the models saw.
+	signed := func(sign float64) fakeModel {
 		return fakeModel{basket.FeatureNames(), func(row []float64) (float64, error) {
 			if row[3] != row[0]+3 {
 				return 0, errors.New("a torn row")
@@ -378,13 +433,13 @@ func TestPredictor_SetModel_ConcurrentSafe(t *testing.T) {
 		}}
 	}
 	store := mustStore(t, row("a", 1, 1))
-	p := mustNew(t, basket.WithStore(store), basket.WithModel(tell(1)))
+	p := mustNew(t, basket.WithStore(store), basket.WithModel(signed(1)))
 	var wg sync.WaitGroup
 	for i := range 1000 {
 		wg.Go(func() {
 			if i%10 == 0 {
-				_ = p.SetModel("default", tell([]float64{1, -1}[i/10%2]))
-				_ = store.Replace(slices.Values([]basket.Row{row("a", 1, float64(1+i/10%2))}))
+				_ = p.SetModel("default", signed([]float64{1, -1}[i/10%2]))
+				_ = store.Replace(basket.Values([]basket.Row{row("a", 1, float64(1+i/10%2))}))
 			}
 			got, err := p.Predict(context.Background(), "a")
 			if i%2 == 0 && err == nil {
@@ -399,93 +454,11 @@ func TestPredictor_SetModel_ConcurrentSafe(t *testing.T) {
 	wg.Wait()
 }
 
-func TestPredictor_Watch(t *testing.T) {
-	regression, err := os.ReadFile(regressionModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	poisson, err := os.ReadFile("testdata/models/lightgbm-poisson/model.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "model.txt")
-	synctest.Test(t, func(t *testing.T) {
-		// The clock of the bubble gives each version of the file its own time.
-		write := func(data []byte) {
-			if err := os.WriteFile(path, data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		write(regression)
-		m, err := basket.LoadModel(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		log := &serviceEvents{}
-		p := mustNew(t, basket.WithStore(mustStore(t, row("a", 1, 1))), basket.WithModel(m), basket.WithServiceLogger(log))
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- p.Watch(ctx, "default", path, time.Second) }()
-		model := func() string {
-			got, err := p.Predict(ctx, "a")
-			if err != nil {
-				t.Error(err)
-			}
-			return got.Model
-		}
-		settle := func() {
-			time.Sleep(5 * time.Second)
-			synctest.Wait()
-		}
-		first := model()
-		settle()
-		if len(log.all()) != 0 {
-			t.Errorf("no change, but told of %v", log.all())
-		}
-
-		write(poisson[:len(poisson)/2])
-		settle()
-		if model() != first || len(log.all()) != 1 || !errors.Is(log.all()[0].Err, basket.ErrModelFormat) {
-			t.Errorf("a damaged file: model %s, told of %v", model(), log.all())
-		}
-
-		write(poisson)
-		settle()
-		if model() == first || len(log.all()) != 2 || log.all()[1].Err != nil {
-			t.Errorf("a new file: model %s, told of %v", model(), log.all())
-		}
-
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		settle()
-		if len(log.all()) != 3 || !errors.Is(log.all()[2].Err, os.ErrNotExist) {
-			t.Errorf("no file: told of %v", log.all())
-		}
-		write(regression)
-		settle()
-		if model() != first {
-			t.Errorf("the file is back: model %s, want %s", model(), first)
-		}
-
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Watch: %v", err)
-		}
-		if err := p.Watch(t.Context(), "default", path, 0); err == nil {
-			t.Error("every 0s: no error")
-		}
-	})
-}
-
 func BenchmarkPredictor_Predict(b *testing.B) {
 	userID := strings.Repeat("0cad47d6", 16)
 	store := basket.WithStore(mustStore(b, row(userID, 1, 1)))
-	model := basket.WithModel(loadForest(b, regressionModel))
-	logger := basket.WithModelLogger(basket.NewTextLogger(io.Discard))
+	model := basket.WithModel(loadModel(b, regressionModel))
+	logger := basket.WithModelLogger(serve.NewTextLogger(io.Discard))
 	for name, p := range map[string]*basket.Predictor{
 		"logger=none": mustNew(b, store, model), "logger=text": mustNew(b, store, model, logger),
 	} {

@@ -22,7 +22,7 @@ func BenchmarkForest(b *testing.B) {
 		if len(files) == 0 {
 			b.Fatalf("no model in %s", dir)
 		}
-		g := csvGolden(b, dir, "")
+		g := readGolden(b, dir, "")
 		benchmarkForest(b, name, files[0], g.rows, g.columns)
 	}
 }
@@ -36,13 +36,13 @@ func BenchmarkForest_shared(b *testing.B) {
 	} {
 		path := filepath.Join(shared, "models", file)
 		stem := strings.TrimSuffix(path, filepath.Ext(path))
-		m := loadForest(b, path)
+		m := loadModel(b, path)
 		benchmarkForest(b, filepath.Base(stem), path, parquetColumns(b, stem+".golden.parquet", "x"), len(m.Features()))
 	}
 }
 
 func benchmarkForest(b *testing.B, name, path string, rows []float64, columns int) {
-	m := loadForest(b, path)
+	m := loadModel(b, path)
 	ctx := b.Context()
 	outputs, golden := m.Outputs(), rows
 	for len(rows) < benchmarkRows*columns {

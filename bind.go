@@ -5,44 +5,74 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
-	"strings"
 )
 
 // bound is a route whose model's features are matched with the store's.
 type bound struct {
 	name   string
-	weight uint64
-	model  Model
-	forest *Forest // model, if it is one: called without an interface, a prediction allocates nothing
-	text   string  // the model's String
-	from   []int   // the store's column for each of the model's; nil if they are the same
-	width  int     // number of the model's columns
+	weight int
+	shadow bool
+	hashed string // what precedes a user ID in the hash that chooses a route
+
+	model   Model
+	file    *FileModel // model, if it is one: calls of it do not allocate
+	text    string     // the model's String
+	columns []int      // the store's column for each of the model's; nil if they are the same
+	width   int        // number of the model's columns
 }
 
-// bind matches a model's features with the store's.
-func (p *Predictor) bind(route string, m Model) (bound, error) {
-	if m == nil {
-		return bound{}, fmt.Errorf("basket: route %q has no model", route)
+// bindAll binds all routes.
+func (p *Predictor) bindAll(experiment string, list []Route) (*routes, error) {
+	all := make([]bound, len(list))
+	faults := make([]error, len(list))
+	for i, r := range list {
+		all[i], faults[i] = p.bind(r)
 	}
-	if multi, ok := m.(interface{ Outputs() int }); ok && multi.Outputs() != 1 {
-		return bound{}, fmt.Errorf("basket: %w: route %q: the model gives %d predictions a row: want a model of one price", ErrFeatureMismatch, route, multi.Outputs())
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
-	wanted := m.Features()
-	b := bound{name: route, model: m, width: len(wanted), text: describe(m)}
-	b.forest, _ = m.(*Forest)
+	return newRoutes(experiment, all), nil
+}
+
+// bind matches the features of a route's model with the store's.
+func (p *Predictor) bind(r Route) (bound, error) {
+	if isNil(r.Model) {
+		return bound{}, fmt.Errorf("basket: %w: route %q has no model", ErrInvalidConfig, r.Name)
+	}
+	if m, ok := r.Model.(interface{ Outputs() int }); ok && m.Outputs() != 1 {
+		return bound{}, fmt.Errorf("basket: %w: route %q: the model gives %d predictions a row: want a model of one price", ErrFeatureMismatch, r.Name, m.Outputs())
+	}
+	wanted := r.Model.Features()
+	b := bound{name: r.Name, weight: r.Weight, shadow: r.Shadow, model: r.Model, width: len(wanted), text: describe(r.Model)}
+	b.file, _ = r.Model.(*FileModel)
 	if slices.Equal(wanted, p.features) {
 		return b, nil
 	}
-	b.from = make([]int, len(wanted))
+	b.columns = make([]int, len(wanted))
 	for j, name := range wanted {
-		b.from[j] = slices.Index(p.features, name)
-		if b.from[j] < 0 {
-			return bound{}, fmt.Errorf("basket: %w: route %q: the model wants %q, the store has %q: %q is not there (give a model without names its own by WithFeatureNames)", ErrFeatureMismatch, route, wanted, p.features, name)
+		b.columns[j] = slices.Index(p.features, name)
+		if b.columns[j] < 0 {
+			return bound{}, fmt.Errorf("basket: %w: route %q: the model wants %s, the store has %s: %.64q is missing (name the features of a model without names by WithFeatureNames)", ErrFeatureMismatch, r.Name, quoted(wanted), quoted(p.features), name)
 		}
 	}
 	return b, nil
+}
+
+// isNil reports whether there is no model: nil, or a nil *FileModel, which a
+// failed LoadModel returns.
+func isNil(m Model) bool {
+	f, ok := m.(*FileModel)
+	return m == nil || ok && f == nil
+}
+
+// quoted returns a list of names that fits in an error message.
+func quoted(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return fmt.Sprintf("%.64q and %d more", names[:most], len(names)-most)
+	}
+	return fmt.Sprintf("%.64q", names)
 }
 
 func describe(m Model) string {
@@ -52,37 +82,32 @@ func describe(m Model) string {
 	return fmt.Sprintf("%T", m)
 }
 
-// modelError gives an error of a model its kind: one that ran out of time, or
-// says itself that it is not there, may be asked again.
-func modelError(err error) error {
+// modelError gives an error of a model its kind. A model that ran out of time,
+// or reports itself as unavailable, may be asked again.
+func modelError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrPrediction):
 		return err
+	case isCanceled(ctx, err):
+		return fmt.Errorf("basket: %w: model: %w", ErrCanceled, err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("basket: %w: model: %w", ErrUnavailable, err)
 	}
 	return fmt.Errorf("basket: %w: model: %w", ErrPrediction, err)
 }
 
+func modelPanic(r any) error {
+	return fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
+}
+
 // predictOne predicts for one row of the store.
 func (b *bound) predictOne(ctx context.Context, values []float64) (value float64, err error) {
-	if b.forest == nil {
-		dst := make([]float64, 1)
-		err = b.predict(ctx, dst, b.columns(nil, values))
-		value = dst[0]
+	if b.file != nil {
+		value, err = b.predictFile(ctx, values)
 	} else {
-		// The same without an interface to hide from the compiler that neither
-		// slice is kept: they stay on the stack.
-		var dst [1]float64
-		var few [32]float64
-		if b.from != nil {
-			values = b.columns(few[:0], values)
-		}
-		err = b.forest.Predict(ctx, dst[:], values)
+		dst := make([]float64, 1)
+		err = b.predict(ctx, dst, b.appendColumns(nil, values))
 		value = dst[0]
-		if err != nil {
-			err = modelError(err)
-		}
 	}
 	if err == nil {
 		err = checkValue(value)
@@ -93,6 +118,25 @@ func (b *bound) predictOne(ctx context.Context, values []float64) (value float64
 	return value, nil
 }
 
+// predictFile is predict for one row and a FileModel. No interface hides from
+// the compiler that the model keeps neither slice, so both stay on the stack.
+func (b *bound) predictFile(ctx context.Context, values []float64) (value float64, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			value, err = 0, modelPanic(r)
+		}
+	}()
+	var dst [1]float64
+	var stack [32]float64
+	if b.columns != nil {
+		values = b.appendColumns(stack[:0], values)
+	}
+	if err := b.file.Predict(ctx, dst[:], values); err != nil {
+		return 0, modelError(ctx, err)
+	}
+	return dst[0], nil
+}
+
 // predictAll predicts for the rows of results[mine], in one batch.
 func (b *bound) predictAll(ctx context.Context, results []Result, mine []int) {
 	if len(mine) == 0 {
@@ -100,7 +144,7 @@ func (b *bound) predictAll(ctx context.Context, results []Result, mine []int) {
 	}
 	rows := make([]float64, 0, len(mine)*b.width)
 	for _, k := range mine {
-		rows = b.columns(rows, results[k].Row.Values)
+		rows = b.appendColumns(rows, results[k].Row.Values)
 	}
 	dst := make([]float64, len(mine))
 	err := b.predict(ctx, dst, rows)
@@ -114,8 +158,8 @@ func (b *bound) predictAll(ctx context.Context, results []Result, mine []int) {
 	}
 }
 
-// explain attributes one row of the store, in the order of its features. It is
-// the one place that asks whether a Model is an Explainer.
+// explain attributes one row of the store, by the store's features. It is the
+// one place that asks whether a Model is an Explainer.
 func (b *bound) explain(ctx context.Context, values []float64) (contributions []float64, bias float64, err error) {
 	m, ok := b.model.(Explainer)
 	if !ok {
@@ -123,73 +167,60 @@ func (b *bound) explain(ctx context.Context, values []float64) (contributions []
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			contributions, bias, err = nil, 0, fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
+			contributions, bias, err = nil, 0, modelPanic(r)
 		}
 	}()
 	own := make([]float64, b.width)
-	if bias, err = m.Explain(ctx, own, b.columns(nil, values)); err != nil {
+	if bias, err = m.Explain(ctx, own, b.appendColumns(nil, values)); err != nil {
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nil, 0, err
 		}
-		return nil, 0, modelError(err)
+		return nil, 0, modelError(ctx, err)
 	}
 	contributions = own
-	if b.from != nil {
+	if b.columns != nil {
 		contributions = make([]float64, len(values))
-		for j, at := range b.from {
-			contributions[at] = own[j]
+		for j, column := range b.columns {
+			contributions[column] = own[j]
 		}
 	}
 	sum := bias
 	for _, c := range contributions {
 		sum += c
 	}
-	return contributions, bias, checkValue(sum)
+	if err := checkValue(sum); err != nil {
+		return nil, 0, err
+	}
+	return contributions, bias, nil
 }
 
-// columns appends the model's columns of a row of the store.
-func (b *bound) columns(dst, values []float64) []float64 {
-	if b.from == nil {
+// appendColumns appends the model's columns of a row of the store.
+func (b *bound) appendColumns(dst, values []float64) []float64 {
+	if b.columns == nil {
 		return append(dst, values...)
 	}
-	for _, j := range b.from {
+	for _, j := range b.columns {
 		dst = append(dst, values[j])
 	}
 	return dst
 }
 
-// predict calls a model that may be anyone's.
+// predict calls the model.
 func (b *bound) predict(ctx context.Context, dst, rows []float64) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("basket: %w: model: %s", ErrPrediction, panicText(r))
+			err = modelPanic(r)
 		}
 	}()
 	if err := b.model.Predict(ctx, dst, rows); err != nil {
-		return modelError(err)
+		return modelError(ctx, err)
 	}
 	return nil
 }
 
 func checkValue(v float64) error {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Errorf("basket: %w: the model's answer is %v: want a finite number", ErrPrediction, v)
+		return fmt.Errorf("basket: %w: the model's prediction is %v: want a finite number", ErrPrediction, v)
 	}
 	return nil
-}
-
-// panicText tells what a panic said and the function that it came from.
-func panicText(r any) string {
-	var callers [64]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
-	for panicked := false; ; {
-		frame, more := frames.Next()
-		if panicked && !strings.HasPrefix(frame.Function, "runtime.") {
-			return fmt.Sprintf("panic: %v (in %s, line %d)", r, frame.Function, frame.Line)
-		}
-		panicked = panicked || frame.Function == "runtime.gopanic"
-		if !more {
-			return fmt.Sprintf("panic: %v", r)
-		}
-	}
 }

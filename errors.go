@@ -1,20 +1,45 @@
 package basket
 
-// An Error is a kind of failure that callers branch on with [errors.Is].
-// Its few values are fit for a metric label:
-// errors.AsType[basket.Error](err) finds the kind of any error of this package.
+// An Error is a kind of failure on which callers branch with [errors.Is]. There
+// are few values, so it can be a metric label:
+// errors.AsType[basket.Error](err) returns the kind of an error that has one.
 type Error string
 
 // The kinds of failure.
 const (
-	ErrInvalidRequest  Error = "invalid request"  // the caller's fault: a user ID that is empty, too long or not UTF-8
-	ErrUserNotFound    Error = "user not found"   // no feature row
-	ErrPrediction      Error = "prediction error" // the model failed, or its answer is not a finite number
-	ErrUnavailable     Error = "unavailable"      // the store or a model is not there just now; may be retried
-	ErrFeatureMismatch Error = "feature mismatch" // the model wants what the store lacks
-	ErrModelFormat     Error = "bad model"        // unknown, unsupported or damaged model bytes
-	ErrData            Error = "bad data"         // orders, regulars or inventory that cannot be used
+	// ErrInvalidRequest is the caller's fault: a user ID that is empty, too long,
+	// not UTF-8 or has control characters, or slices whose lengths do not fit.
+	ErrInvalidRequest Error = "invalid request"
+
+	// ErrUserNotFound means that the store has no feature row of the user.
+	ErrUserNotFound Error = "user not found"
+
+	// ErrPrediction means that the model failed, or its prediction is not finite.
+	ErrPrediction Error = "prediction error"
+
+	// ErrUnavailable means that the store or a model cannot be reached, or ran out
+	// of time; the request may be retried.
+	ErrUnavailable Error = "unavailable"
+
+	// ErrCanceled means that the caller's context was canceled before there was an
+	// answer, which is no failure of the service.
+	ErrCanceled Error = "canceled"
+
+	// ErrFeatureMismatch means that the features of model and store do not match,
+	// or that a row has not as many values as the store has features.
+	ErrFeatureMismatch Error = "feature mismatch"
+
+	// ErrModelFormat means model bytes of an unknown or unsupported format, or
+	// damaged ones.
+	ErrModelFormat Error = "bad model"
+
+	// ErrData means orders, regulars, inventory or feature rows that cannot be used.
+	ErrData Error = "bad data"
+
+	// ErrInvalidConfig means options or routes that contradict each other or are
+	// incomplete.
+	ErrInvalidConfig Error = "invalid configuration"
 )
 
-// Error returns the kind's name.
+// Error returns the name of the kind.
 func (e Error) Error() string { return string(e) }

@@ -4,16 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"slices"
 
 	"github.com/basket-go/basket"
 )
 
 // A canary takes one user in ten; a shadow predicts for all and answers none.
 func ExampleWithRoutes() {
-	store, err := basket.NewMemoryStore(slices.Values([]basket.Row{
+	store, err := basket.NewMemoryStore(basket.Values([]basket.Row{
 		{UserID: "ann", Values: []float64{40, 10, 2, 3}},
-		{UserID: "dan", Values: []float64{40, 10, 2, 3}},
+		{UserID: "joe", Values: []float64{40, 10, 2, 3}},
 	}))
 	if err != nil {
 		log.Fatal(err)
@@ -27,7 +26,7 @@ func ExampleWithRoutes() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, userID := range []string{"ann", "dan"} {
+	for _, userID := range []string{"ann", "joe"} {
 		prediction, err := p.Predict(context.Background(), userID)
 		if err != nil {
 			log.Fatal(err)
@@ -36,5 +35,5 @@ func ExampleWithRoutes() {
 	}
 	// Output:
 	// ann current
-	// dan canary
+	// joe canary
 }

@@ -20,11 +20,11 @@ const (
 
 // From order files and a model to a price.
 func Example() {
-	history, err := basketparquet.Materialize(os.DirFS(demoShop), basket.LastOrder) // orders to features
+	history, err := basketparquet.Materialize(context.Background(), os.DirFS(demoShop), basket.LastOrder) // orders to features
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := basket.NewMemoryStore(history.Latest()) // store
+	store, err := basket.NewMemoryStore(history.Latest(context.Background())) // store
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -56,11 +56,11 @@ func ExampleNewHandler() {
 }
 
 func demoPredictor(opts ...basket.Option) *basket.Predictor {
-	history, err := basketparquet.Materialize(os.DirFS(demoShop), basket.LastOrder)
+	history, err := basketparquet.Materialize(context.Background(), os.DirFS(demoShop), basket.LastOrder)
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := basket.NewMemoryStore(history.Latest())
+	store, err := basket.NewMemoryStore(history.Latest(context.Background()))
 	if err != nil {
 		log.Fatal(err)
 	}

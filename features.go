@@ -1,11 +1,10 @@
 package basket
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"math"
-	"math/bits"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 type Row struct {
 	UserID    string
 	OrderedAt time.Time // event time of the order, in UTC
-	Orders    int       // feature rows the user has, this one included
+	Number    int       // which of the user's feature rows it is, from one, by event time
 	Values    []float64 // by feature name; NaN is missing; shared, not to be modified
 }
 
@@ -25,18 +24,19 @@ func FeatureNames() []string {
 	return []string{"prior_basket_value", "prior_item_count", "prior_regulars_count", "regulars_count"}
 }
 
-// A Meaning says which order a feature row describes.
+// A Meaning says which order a feature row describes. It is an option of
+// [NewMaterializer].
 type Meaning int
 
 const (
-	// LastOrder rows describe an order that has happened together with the one
-	// before it, as the Python service that basket replaces computes them. A user
-	// needs two orders to have a row.
+	// LastOrder rows describe an order that has happened and the order before it,
+	// as the Python service that basket replaces computes them. A user needs two
+	// orders to have a row. It is the default.
 	LastOrder Meaning = iota
 
 	// NextOrder rows describe the order that has not happened yet: the prior
-	// values are those of the order just made, and regulars_count is how many
-	// regulars the user has in all. A user needs one order to have a row.
+	// values are those of the order just made, and regulars_count is the number of
+	// the user's regulars. A user needs one order to have a row.
 	NextOrder
 )
 
@@ -51,11 +51,13 @@ func (m Meaning) String() string {
 	return fmt.Sprintf("Meaning(%d)", int(m))
 }
 
+func (m Meaning) apply(mat *Materializer) { mat.meaning = m }
+
 // A Materializer computes feature rows from orders. It keeps a few dozen bytes
-// an order, not the order. It is not safe for concurrent use.
+// per order, not the order itself. It is not safe for concurrent use.
 //
-// The rules, with the sums in the order in which pandas and numpy do them, so
-// that every bit of a value equals that of the Python service:
+// The rules, with sums in the order in which pandas and numpy add, so that every
+// bit of a value equals that of the Python service:
 //
 //  1. The mean item price is the sum of the inventory's prices, unknown ones
 //     counted as zero, by numpy's pairwise summation, divided by the number of
@@ -66,21 +68,23 @@ func (m Meaning) String() string {
 //     regulars count is the number of distinct items among the user's regulars.
 //     Its basket value is the item count times the mean item price.
 //  4. An order's place is its rank by event time among the user's orders, from
-//     one; orders of equal time share the mean of their ranks, cut to an integer.
+//     one; orders of equal time share the mean of their ranks, truncated to an
+//     integer.
 //  5. LastOrder: each order is joined with every order of the same user whose
 //     place is one less, in sorted order. The joined order gives
 //     prior_basket_value, prior_item_count and prior_regulars_count, the order
-//     itself regulars_count. No join, no row: orders of equal time can leave gaps.
-//     NextOrder: each order gives one row, with its own values as the prior ones
-//     and the number of the user's distinct regulars as regulars_count.
-//  6. Rows come in the sorted order of their orders; Row.Orders counts the
-//     user's rows so far.
+//     itself regulars_count. Without a join there is no row: orders of equal time
+//     can leave gaps. NextOrder: each order gives one row, with its own values as
+//     the prior ones and the number of the user's distinct regulars as
+//     regulars_count.
+//  6. Rows come in the sorted order of their orders; Row.Number counts the user's
+//     rows so far.
 type Materializer struct {
 	meaning   Meaning
 	meanPrice float64
 	users     map[string]int32 // user ID to user number
 	ids       []string         // user number to user ID
-	regulars  regularSet
+	regulars  *regularSet
 	owned     []int32 // user number to number of distinct regulars
 	facts     []orderFact
 }
@@ -94,34 +98,80 @@ type orderFact struct {
 	regulars int32
 }
 
-// NewMaterializer starts from the users' regulars and the inventory; m chooses
-// LastOrder or NextOrder rows. Repeated regulars count once. An inventory
-// without a single known price, or with an infinite one, is an error that
-// wraps ErrData.
-func NewMaterializer(regulars iter.Seq[Regular], inventory iter.Seq[Item], m Meaning) (*Materializer, error) {
-	if m != LastOrder && m != NextOrder {
-		return nil, fmt.Errorf("basket: meaning %v: want LastOrder or NextOrder", m)
+// NewMaterializer starts from the users' regulars and the inventory, which it
+// reads first. Repeated regulars count once. An inventory without a known price,
+// or with an infinite one, is an error that wraps ErrData; an error of a sequence
+// is returned as it is.
+func NewMaterializer(regulars iter.Seq2[Regular, error], inventory iter.Seq2[Item, error], opts ...MaterializerOption) (*Materializer, error) {
+	m := &Materializer{users: map[string]int32{}, regulars: newRegularSet()}
+	for _, o := range opts {
+		o.apply(m)
 	}
-	mean, err := meanItemPrice(inventory)
-	if err != nil {
+	if m.meaning != LastOrder && m.meaning != NextOrder {
+		return nil, fmt.Errorf("basket: %w: %v: want LastOrder or NextOrder", ErrInvalidConfig, m.meaning)
+	}
+	var err error
+	if m.meanPrice, err = meanItemPrice(inventory); err != nil {
 		return nil, err
 	}
-	mat := &Materializer{meaning: m, meanPrice: mean, users: map[string]int32{}}
-	mat.regulars.seed = rand.Uint64()
-	for r := range regulars {
-		u, err := mat.intern(r.UserID)
+	for r, err := range regulars {
 		if err != nil {
 			return nil, err
 		}
-		if mat.regulars.add(u, r.VariantID) {
-			mat.owned[u]++
+		if r.VariantID == NoVariant {
+			return nil, fmt.Errorf("basket: %w: regulars: user %.64q has the variant ID %d, which stands for an unknown variant", ErrData, r.UserID, NoVariant)
+		}
+		u, err := m.intern(r.UserID)
+		if err != nil {
+			return nil, err
+		}
+		if m.regulars.add(u, r.VariantID) {
+			m.owned[u]++
 		}
 	}
-	return mat, nil
+	return m, nil
 }
 
-// Add takes one order, in any order of arrival. It keeps neither o.Items nor,
-// of a user that it knows, o.UserID.
+// meanItemPrice is rule 1.
+func meanItemPrice(inventory iter.Seq2[Item, error]) (float64, error) {
+	var prices []float64
+	known := 0
+	for item, err := range inventory {
+		switch {
+		case err != nil:
+			return 0, err
+		case math.IsInf(item.Price, 0):
+			return 0, fmt.Errorf("basket: %w: inventory: variant %d has the price %v: want a finite one, or none", ErrData, item.VariantID, item.Price)
+		case math.IsNaN(item.Price):
+			prices = append(prices, 0)
+		default:
+			prices = append(prices, item.Price)
+			known++
+		}
+	}
+	if known == 0 {
+		return 0, fmt.Errorf("basket: %w: inventory: none of its %d lines has a price, so no basket has a value: want at least one", ErrData, len(prices))
+	}
+	return pairwiseSum(prices) / float64(known), nil
+}
+
+// intern returns the number of a user, a new one for a new user.
+func (m *Materializer) intern(userID string) (int32, error) {
+	if u, ok := m.users[userID]; ok {
+		return u, nil
+	}
+	if len(m.ids) == math.MaxInt32 {
+		return 0, fmt.Errorf("basket: %w: more than %d users", ErrData, math.MaxInt32)
+	}
+	u := int32(len(m.ids))
+	userID = strings.Clone(userID) // the caller's may be part of a large buffer
+	m.users[userID] = u
+	m.ids = append(m.ids, userID)
+	m.owned = append(m.owned, 0)
+	return u, nil
+}
+
+// Add adds one order, in any order of arrival. It does not keep o.Items.
 func (m *Materializer) Add(o Order) error {
 	u, err := m.intern(o.UserID)
 	if err != nil {
@@ -130,79 +180,107 @@ func (m *Materializer) Add(o Order) error {
 	if len(m.facts) == math.MaxInt32 || len(o.Items) > math.MaxInt32 {
 		return fmt.Errorf("basket: %w: more than %d orders, or items in one order", ErrData, math.MaxInt32)
 	}
-	// Rule 3: a regular that this order has counted carries the order's number.
-	stamp := uint32(len(m.facts)) + 1
+	// Rule 3. A regular that this order has counted carries the order's number.
+	order := uint32(len(m.facts)) + 1
 	n := int32(0)
 	if m.owned[u] > 0 {
 		for _, item := range o.Items {
-			if s := m.regulars.find(u, item); s != nil && s.stamp != stamp {
-				s.stamp = stamp
+			if r := m.regulars.find(u, item); r != nil && r.order != order {
+				r.order = order
 				n++
 			}
 		}
 	}
 	m.facts = append(m.facts, orderFact{
-		sec: o.CreatedAt.Unix(), nsec: int32(o.CreatedAt.Nanosecond()),
+		sec: o.OrderedAt.Unix(), nsec: int32(o.OrderedAt.Nanosecond()),
 		user: u, items: int32(len(o.Items)), regulars: n,
 	})
 	return nil
 }
 
-// Rows yields every feature row, by user ID and then event time. The values of
-// a row that the caller keeps stay as they are.
-func (m *Materializer) Rows() iter.Seq[Row] {
-	return func(yield func(Row) bool) {
-		var mem rowMemory
-		m.each(func(f joined) bool { return yield(m.row(f, &mem)) })
+// AddAll adds orders until the sequence ends or yields an error, which it
+// returns as it is.
+func (m *Materializer) AddAll(orders iter.Seq2[Order, error]) error {
+	for o, err := range orders {
+		if err != nil {
+			return err
+		}
+		if err := m.Add(o); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// Latest yields the last row of each user that has one, by user ID.
-func (m *Materializer) Latest() iter.Seq[Row] {
-	return func(yield func(Row) bool) {
-		var mem rowMemory
-		var last joined
-		ok := true
-		m.each(func(f joined) bool {
-			if last.nth > 0 && f.own.user != last.own.user {
-				ok = yield(m.row(last, &mem))
-			}
-			last = f
-			return ok
-		})
-		if ok && last.nth > 0 {
-			yield(m.row(last, &mem))
+// Rows yields every feature row, by user ID and then event time. The caller may
+// keep the rows. If ctx is done, Rows yields ctx.Err() and ends.
+func (m *Materializer) Rows(ctx context.Context) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		var memory rowMemory
+		if err := m.each(ctx, func(j join) bool { return yield(m.row(j, &memory), nil) }); err != nil {
+			yield(Row{}, err)
 		}
 	}
 }
 
-// joined is a feature row before it has values: the row's own order, the order
-// before it, and the number of the row among the user's rows, from one.
-type joined struct {
-	own, prior orderFact
-	nth        int
+// Latest yields the last row of each user that has one, by user ID. The caller
+// may keep the rows. If ctx is done, Latest yields ctx.Err() and ends.
+func (m *Materializer) Latest(ctx context.Context) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		var memory rowMemory
+		var last join
+		ok := true
+		err := m.each(ctx, func(j join) bool {
+			if last.number > 0 && j.own.user != last.own.user {
+				ok = yield(m.row(last, &memory), nil)
+			}
+			last = j
+			return ok
+		})
+		switch {
+		case !ok:
+		case err != nil:
+			yield(Row{}, err)
+		case last.number > 0:
+			yield(m.row(last, &memory), nil)
+		}
+	}
 }
 
-// each walks the rows in the order of rule 6.
-func (m *Materializer) each(yield func(joined) bool) {
-	sorted, ends := m.sorted()
+// A join is a feature row before its values are computed: the row's own order,
+// the order before it, and the number of the row among the user's rows.
+type join struct {
+	own, prior orderFact
+	number     int
+}
+
+// each calls yield for the rows in the order of rule 6, until it returns false.
+// Its error is that of ctx.
+func (m *Materializer) each(ctx context.Context, yield func(join) bool) error {
+	sorted, ends, err := m.sorted(ctx)
+	if err != nil {
+		return err
+	}
 	start := int32(0)
-	for _, end := range ends {
+	for i, end := range ends {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		facts := sorted[start:end]
 		start = end
 		if m.meaning == NextOrder {
 			for i, f := range facts {
-				if !yield(joined{f, f, i + 1}) {
-					return
+				if !yield(join{f, f, i + 1}) {
+					return nil
 				}
 			}
 			continue
 		}
 		// Rules 4 and 5. Orders of equal time form a group; two groups never
-		// share a place, so only the group just before can be one place less.
-		nth := 0
-		var before []orderFact
-		beforePlace := -1
+		// share a place, so only the previous group can have the place one less.
+		number := 0
+		var previous []orderFact
+		previousPlace := -1
 		for lo := 0; lo < len(facts); {
 			hi := lo + 1
 			for hi < len(facts) && facts[hi].sec == facts[lo].sec && facts[hi].nsec == facts[lo].nsec {
@@ -210,37 +288,38 @@ func (m *Materializer) each(yield func(joined) bool) {
 			}
 			group := facts[lo:hi]
 			place := (lo + 1 + hi) / 2
-			if place == beforePlace+1 {
+			if place == previousPlace+1 {
 				for _, own := range group {
-					for _, prior := range before {
-						nth++
-						if !yield(joined{own, prior, nth}) {
-							return
+					for _, prior := range previous {
+						number++
+						if !yield(join{own, prior, number}) {
+							return nil
 						}
 					}
 				}
 			}
-			before, beforePlace = group, place
+			previous, previousPlace = group, place
 			lo = hi
 		}
 	}
+	return nil
 }
 
 // sorted returns the facts in the order of rule 2 and, for each user in the
 // order of IDs, where the user's facts end.
-func (m *Materializer) sorted() ([]orderFact, []int32) {
-	order := make([]int32, len(m.ids))
-	for u := range order {
-		order[u] = int32(u)
+func (m *Materializer) sorted(ctx context.Context) ([]orderFact, []int32, error) {
+	users := make([]int32, len(m.ids))
+	for u := range users {
+		users[u] = int32(u)
 	}
-	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(m.ids[a], m.ids[b]) })
+	slices.SortFunc(users, func(a, b int32) int { return strings.Compare(m.ids[a], m.ids[b]) })
 
 	next := make([]int32, len(m.ids)) // where the user's next fact goes
 	for _, f := range m.facts {
 		next[f.user]++
 	}
 	sum := int32(0)
-	for _, u := range order {
+	for _, u := range users {
 		sum, next[u] = sum+next[u], sum
 	}
 	sorted := make([]orderFact, len(m.facts))
@@ -248,86 +327,40 @@ func (m *Materializer) sorted() ([]orderFact, []int32) {
 		sorted[next[f.user]] = f
 		next[f.user]++
 	}
-	ends := make([]int32, len(order))
+	ends := make([]int32, len(users))
 	start := int32(0)
-	var room []orderFact
-	for i, u := range order {
+	var scratch []orderFact
+	for i, u := range users {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 		ends[i] = next[u]
-		room = sortByTime(sorted[start:ends[i]], room)
+		scratch = sortByTime(sorted[start:ends[i]], scratch)
 		start = ends[i]
 	}
-	return sorted, ends
+	return sorted, ends, nil
 }
 
-// before reports whether the event of f comes before that of g.
-func (f *orderFact) before(g *orderFact) bool {
-	return f.sec < g.sec || f.sec == g.sec && f.nsec < g.nsec
-}
-
-// sortByTime sorts by event time and leaves facts of equal time in their order: a
-// merge sort, which is twice as fast as the standard library's stable sort, for it
-// takes room for as many facts, which it returns for the next call.
-func sortByTime(facts, room []orderFact) []orderFact {
-	const run = 8
-	sorted := true
-	for start := 0; start < len(facts); start += run {
-		part := facts[start:min(start+run, len(facts))]
-		for i := 1; i < len(part); i++ {
-			for k := i; k > 0 && part[k].before(&part[k-1]); k-- {
-				part[k], part[k-1] = part[k-1], part[k]
-			}
-		}
-		sorted = sorted && (start == 0 || !part[0].before(&facts[start-1]))
-	}
-	if sorted {
-		return room
-	}
-	if len(room) < len(facts) {
-		room = make([]orderFact, 2*len(facts))
-	}
-	from, to := facts, room[:len(facts)]
-	for width := run; width < len(facts); width *= 2 {
-		for start := 0; start < len(facts); start += 2 * width {
-			middle, end := min(start+width, len(facts)), min(start+2*width, len(facts))
-			a, b, out := from[start:middle], from[middle:end], to[start:end]
-			for len(a) > 0 && len(b) > 0 {
-				if b[0].before(&a[0]) {
-					out[0], b = b[0], b[1:]
-				} else {
-					out[0], a = a[0], a[1:]
-				}
-				out = out[1:]
-			}
-			copy(out[copy(out, a):], b)
-		}
-		from, to = to, from
-	}
-	if &from[0] != &facts[0] {
-		copy(facts, from)
-	}
-	return room
-}
-
-func (m *Materializer) row(f joined, mem *rowMemory) Row {
-	own := f.own.regulars
+// row computes the values of rule 5.
+func (m *Materializer) row(j join, memory *rowMemory) Row {
+	regulars := j.own.regulars
 	if m.meaning == NextOrder {
-		own = m.owned[f.own.user]
+		regulars = m.owned[j.own.user]
 	}
-	v := mem.next(4)
-	v[0] = float64(f.prior.items) * m.meanPrice
-	v[1] = float64(f.prior.items)
-	v[2] = float64(f.prior.regulars)
-	v[3] = float64(own)
+	v := memory.next(4)
+	v[0] = float64(j.prior.items) * m.meanPrice
+	v[1] = float64(j.prior.items)
+	v[2] = float64(j.prior.regulars)
+	v[3] = float64(regulars)
 	return Row{
-		UserID:    m.ids[f.own.user],
-		OrderedAt: time.Unix(f.own.sec, int64(f.own.nsec)).UTC(),
-		Orders:    f.nth,
+		UserID:    m.ids[j.own.user],
+		OrderedAt: time.Unix(j.own.sec, int64(j.own.nsec)).UTC(),
+		Number:    j.number,
 		Values:    v,
 	}
 }
 
-// rowMemory hands out the rows' values from blocks, so that a table of rows is
-// not as many small allocations.
+// rowMemory allocates the values of many rows in one block.
 type rowMemory struct{ block []float64 }
 
 func (m *rowMemory) next(n int) []float64 {
@@ -337,143 +370,4 @@ func (m *rowMemory) next(n int) []float64 {
 	v := m.block[:n:n]
 	m.block = m.block[n:]
 	return v
-}
-
-func (m *Materializer) intern(userID string) (int32, error) {
-	if u, ok := m.users[userID]; ok {
-		return u, nil
-	}
-	if len(m.ids) == math.MaxInt32 {
-		return 0, fmt.Errorf("basket: %w: more than %d users", ErrData, math.MaxInt32)
-	}
-	u := int32(len(m.ids))
-	userID = strings.Clone(userID) // the caller's may be a piece of a page
-	m.users[userID] = u
-	m.ids = append(m.ids, userID)
-	m.owned = append(m.owned, 0)
-	return u, nil
-}
-
-// meanItemPrice is rule 1.
-func meanItemPrice(inventory iter.Seq[Item]) (float64, error) {
-	var prices []float64
-	known := 0
-	for item := range inventory {
-		switch {
-		case math.IsInf(item.Price, 0):
-			return 0, fmt.Errorf("basket: %w: inventory: variant %d has the price %v; want a finite one, or none", ErrData, item.VariantID, item.Price)
-		case math.IsNaN(item.Price):
-			prices = append(prices, 0)
-		default:
-			prices = append(prices, item.Price)
-			known++
-		}
-	}
-	if known == 0 {
-		return 0, fmt.Errorf("basket: %w: inventory: none of its %d lines has a price, so no basket has a value; want at least one", ErrData, len(prices))
-	}
-	return pairwiseSum(prices) / float64(known), nil
-}
-
-// pairwiseSum adds as numpy does: numpy/_core/src/umath/loops_utils.h.src,
-// pairwise_sum. The last bits depend on it.
-func pairwiseSum(a []float64) float64 {
-	n := len(a)
-	switch {
-	case n < 8:
-		s := math.Copysign(0, -1)
-		for _, x := range a {
-			s += x
-		}
-		return s
-	case n <= 128:
-		var r [8]float64
-		copy(r[:], a)
-		i := 8
-		for ; i < n-n%8; i += 8 {
-			for j := range r {
-				r[j] += a[i+j]
-			}
-		}
-		s := ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
-		for ; i < n; i++ {
-			s += a[i]
-		}
-		return s
-	}
-	half := n / 2
-	half -= half % 8
-	return pairwiseSum(a[:half]) + pairwiseSum(a[half:])
-}
-
-// A regularSet is a set of pairs of user and variant: one flat table with open
-// addressing, so that the garbage collector has nothing to walk. Most items are
-// nobody's regular, and for these the prints tell so: an eighth of the memory, which
-// stays in a cache that is near.
-type regularSet struct {
-	prints []uint16      // by slot: some bits of the pair's hash; 0 of an empty slot
-	slots  []regularSlot // a power of two long
-	n      int
-	seed   uint64
-}
-
-type regularSlot struct {
-	variant int64
-	user    int32
-	stamp   uint32 // the last order that counted this regular, from one
-}
-
-// slot returns the number of the pair's slot, and its print: if the set does not
-// have the pair, of the empty slot where it would go.
-func (s *regularSet) slot(user int32, variant int64) (uint64, uint16) {
-	hi, lo := bits.Mul64(uint64(variant)^s.seed, 0x9e3779b97f4a7c15^uint64(user)<<1)
-	hash := hi ^ lo
-	print, mask := uint16(hash>>48)|1, uint64(len(s.prints)-1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		switch s.prints[i] {
-		case 0:
-			return i, print
-		case print:
-			if p := &s.slots[i]; p.user == user && p.variant == variant {
-				return i, print
-			}
-		}
-	}
-}
-
-// find returns the slot of a pair, or nil.
-func (s *regularSet) find(user int32, variant int64) *regularSlot {
-	if s.n == 0 {
-		return nil
-	}
-	if i, _ := s.slot(user, variant); s.prints[i] != 0 {
-		return &s.slots[i]
-	}
-	return nil
-}
-
-// add reports whether the pair is new.
-func (s *regularSet) add(user int32, variant int64) bool {
-	if 2*s.n >= len(s.slots) {
-		old := *s
-		s.prints = make([]uint16, max(1024, 2*len(old.slots)))
-		s.slots = make([]regularSlot, len(s.prints))
-		for i, p := range old.slots {
-			if old.prints[i] != 0 {
-				s.put(p)
-			}
-		}
-	}
-	if s.find(user, variant) != nil {
-		return false
-	}
-	s.put(regularSlot{variant: variant, user: user})
-	s.n++
-	return true
-}
-
-// put adds a pair that the set does not have.
-func (s *regularSet) put(p regularSlot) {
-	i, print := s.slot(p.user, p.variant)
-	s.prints[i], s.slots[i] = print, p
 }

@@ -2,6 +2,7 @@ package basket
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,33 +16,30 @@ import (
 	"unicode/utf8"
 )
 
-// maxBody is the longest body of a request, unless WithMaxBody says otherwise.
+// maxBody is the default of WithMaxBody.
 const maxBody = 64 << 10
 
-// A HandlerOption configures [NewHandler].
-type HandlerOption func(*handler)
+// statusClientClosed is nginx's status for a client that closed the connection
+// before the answer. It is logged; the client does not see it.
+const statusClientClosed = 499
 
-// WithMaxBody sets the longest body of a request, in bytes; 64 KiB unless set.
-func WithMaxBody(n int64) HandlerOption {
-	return func(h *handler) { h.maxBody = n }
-}
-
-// NewHandler serves p over HTTP; safe for concurrent use.
+// NewHandler serves p over HTTP; it is safe for concurrent use.
 //
 //	GET /status     200 {"status":"OK","timestamp":"..."}
 //	POST /predict   {"user_id":"abc123"}
 //	                200 {"user_id":"abc123","predicted_price":53.6,"timestamp":"..."}
 //	POST /predict?explain=true
 //	                the same with "bias" and "contributions", an object of one number
-//	                a feature: SHAP, whose sum is the score before the link function
+//	                per feature: SHAP, whose sum is the score before the link function
 //
-// Every failure is a JSON object with one string, "detail", which tells nothing
-// of the inside: 400 for a body that cannot be used, 404 for an unknown user or
-// path, 405 for another method, 413 for a body that is too long, 415 for another
-// media type than JSON, 500 if the model fails, 501 if it cannot explain, and 503 with Retry-After if store
-// or model are not there. Each request is told to the service loggers.
+// Every failure is a JSON object with one string, "detail", which exposes no
+// internals: 400 for an invalid body, 404 for an unknown user or path, 405 for
+// another method, 413 for a body that is too long, 415 for a media type other than
+// JSON, 500 if the model fails, 501 if it cannot explain, and 503 with Retry-After
+// if store or model are unavailable. Each request is reported to the service
+// loggers, with status 499 if the client closed the connection before the answer.
 func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
-	h := &handler{p: p, maxBody: maxBody, clock: clockFace{layout: "2006-01-02T15:04:05"}}
+	h := &handler{p: p, maxBody: maxBody}
 	for _, o := range opts {
 		o(h)
 	}
@@ -53,14 +51,13 @@ type handler struct {
 	p       *Predictor
 	maxBody int64
 	buffers sync.Pool
-	clock   clockFace
 }
 
-// A refusal is an answer other than 200.
-type refusal struct {
+// A failure is a response other than 200.
+type failure struct {
 	status int
 	detail string // for the client
-	err    error  // for the service log; nil if the request line says it all
+	err    error  // for the service log; nil if the request line is enough
 }
 
 // ServeHTTP serves one request.
@@ -69,28 +66,28 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buf := h.buffers.Get().(*bytes.Buffer)
 	defer h.buffers.Put(buf)
 	buf.Reset()
-	var no *refusal
+	var fail *failure
 	switch r.URL.Path {
 	case "/status":
-		no = h.status(w, r, buf)
+		fail = h.status(w, r, buf)
 	case "/predict":
-		no = h.predict(w, r, buf)
+		fail = h.predict(w, r, buf)
 	default:
-		no = &refusal{status: http.StatusNotFound, detail: "Not Found"}
+		fail = &failure{status: http.StatusNotFound, detail: "Not Found"}
 	}
 	status := http.StatusOK
 	var err error
-	if no != nil {
-		status, err = no.status, no.err
+	if fail != nil {
+		status, err = fail.status, fail.err
 		buf.Reset()
 		buf.WriteString(`{"detail":`)
-		buf.Write(appendJSON(buf.AvailableBuffer(), no.detail))
+		buf.Write(appendJSON(buf.AvailableBuffer(), fail.detail))
 		buf.WriteByte('}')
 	}
 	w.Header()["Content-Type"] = jsonType
 	w.WriteHeader(status)
-	_, _ = w.Write(buf.Bytes()) // a client that is gone is no fault of ours
-	if len(h.p.serviceLogger) > 0 {
+	_, _ = w.Write(buf.Bytes()) // fails only if the client is gone
+	if len(h.p.serviceLoggers) > 0 {
 		h.p.logService(r.Context(), ServiceEvent{
 			Time: start, Latency: time.Since(start),
 			Method: r.Method, Path: r.URL.Path, Status: status, Err: err,
@@ -100,41 +97,43 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var jsonType = []string{"application/json"}
 
-func (h *handler) status(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *refusal {
+func (h *handler) status(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *failure {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notAllowed(w, "GET, HEAD")
 	}
 	buf.WriteString(`{"status":"OK","timestamp":"`)
-	buf.Write(h.appendTimestamp(buf.AvailableBuffer()))
+	buf.Write(appendTimestamp(buf.AvailableBuffer()))
 	buf.WriteString(`"}`)
 	return nil
 }
 
-func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *refusal {
+func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *failure {
 	if r.Method != http.MethodPost {
 		return notAllowed(w, "POST")
 	}
-	userID, no := h.readUserID(w, r, buf)
-	if no != nil {
-		return no
+	userID, fail := h.readUserID(w, r, buf)
+	if fail != nil {
+		return fail
 	}
-	explain, no := wantsExplanation(r.URL.RawQuery)
-	if no != nil {
-		return no
+	explain, fail := parseExplain(r.URL.RawQuery)
+	if fail != nil {
+		return fail
 	}
 	var e Explanation
 	var err error
 	if explain {
-		e, err = h.p.Explain(r.Context(), userID)
+		e, err = h.p.explainValid(r.Context(), userID)
 	} else {
-		e.Prediction, err = h.p.Predict(r.Context(), userID)
+		var result Result
+		result, _ = h.p.predictValid(r.Context(), userID)
+		e.Prediction, err = result.Prediction, result.Err
 	}
 	if err != nil {
-		no := refuse(err)
-		if no.status == http.StatusServiceUnavailable {
+		fail := failureOf(err)
+		if fail.status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
-		return no
+		return fail
 	}
 	buf.Reset()
 	buf.WriteString(`{"user_id":`)
@@ -156,19 +155,19 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 		buf.WriteByte('}')
 	}
 	buf.WriteString(`,"timestamp":"`)
-	buf.Write(h.appendTimestamp(buf.AvailableBuffer()))
+	buf.Write(appendTimestamp(buf.AvailableBuffer()))
 	buf.WriteString(`"}`)
 	return nil
 }
 
-// wantsExplanation reads the query's explain, a boolean.
-func wantsExplanation(query string) (bool, *refusal) {
+// parseExplain returns the boolean query parameter explain.
+func parseExplain(query string) (bool, *failure) {
 	if query == "" {
 		return false, nil
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil || !values.Has("explain") {
-		return false, nil // not ours to judge
+		return false, nil // other parameters are ignored, valid or not
 	}
 	explain, err := strconv.ParseBool(values.Get("explain"))
 	if err != nil {
@@ -177,32 +176,35 @@ func wantsExplanation(query string) (bool, *refusal) {
 	return explain, nil
 }
 
-// refuse is the only table from an Error to a status.
-func refuse(err error) *refusal {
+// failureOf is the only table from an Error to a status.
+func failureOf(err error) *failure {
 	switch {
 	case errors.Is(err, ErrInvalidRequest):
-		return &refusal{http.StatusBadRequest, "Invalid user ID", err}
+		return &failure{http.StatusBadRequest, "Invalid user ID", err}
 	case errors.Is(err, ErrUserNotFound):
-		return &refusal{http.StatusNotFound, "User not found", err}
+		return &failure{http.StatusNotFound, "User not found", err}
+	case errors.Is(err, ErrCanceled):
+		return &failure{statusClientClosed, "Client closed the connection", err}
 	case errors.Is(err, errors.ErrUnsupported):
-		return &refusal{http.StatusNotImplemented, "The model cannot explain", err}
+		return &failure{http.StatusNotImplemented, "The model cannot explain", err}
 	case errors.Is(err, ErrPrediction), errors.Is(err, ErrFeatureMismatch), errors.Is(err, ErrModelFormat):
-		return &refusal{http.StatusInternalServerError, "Prediction service error", err}
+		return &failure{http.StatusInternalServerError, "Prediction service error", err}
 	}
-	return &refusal{http.StatusServiceUnavailable, "Service unavailable", err}
+	return &failure{http.StatusServiceUnavailable, "Service unavailable", err}
 }
 
-func notAllowed(w http.ResponseWriter, methods string) *refusal {
+func notAllowed(w http.ResponseWriter, methods string) *failure {
 	w.Header().Set("Allow", methods)
-	return &refusal{status: http.StatusMethodNotAllowed, detail: "Method Not Allowed"}
+	return &failure{status: http.StatusMethodNotAllowed, detail: "Method Not Allowed"}
 }
 
-// readUserID reads the body of a request into buf and takes the user ID from it.
-func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) (string, *refusal) {
+// readUserID reads the body of a request into buf and returns the user ID in it,
+// which is valid.
+func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) (string, *failure) {
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return "", invalid(http.StatusUnsupportedMediaType, "Unsupported media type: send the header Content-Type: application/json")
 	}
-	tooLong := func() (string, *refusal) {
+	tooLong := func() (string, *failure) {
 		return "", invalid(http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body over %d bytes", h.maxBody))
 	}
 	if r.ContentLength > h.maxBody {
@@ -212,7 +214,13 @@ func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return tooLong()
 		}
+		if ctxErr := r.Context().Err(); errors.Is(ctxErr, context.Canceled) {
+			return "", &failure{statusClientClosed, "Client closed the connection", fmt.Errorf("basket: %w: reading the request: %w", ErrCanceled, ctxErr)}
+		}
 		return "", invalid(http.StatusBadRequest, "Request body cannot be read")
+	}
+	if userID, ok := plainUserID(buf.Bytes()); ok && userID != "" && len(userID) <= MaxUserID {
+		return userID, nil
 	}
 	userID, fault := userIDOf(buf.Bytes())
 	if fault != "" {
@@ -227,8 +235,8 @@ func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.
 	return userID, nil
 }
 
-func invalid(status int, detail string) *refusal {
-	return &refusal{status, detail, fmt.Errorf("basket: %w: %s", ErrInvalidRequest, detail)}
+func invalid(status int, detail string) *failure {
+	return &failure{status, detail, fmt.Errorf("basket: %w: %s", ErrInvalidRequest, detail)}
 }
 
 // isJSON reports whether a Content-Type is JSON's, or none.
@@ -242,12 +250,10 @@ func isJSON(contentType string) bool {
 }
 
 // userIDOf returns the string "user_id" of a JSON object, or what is wrong with
-// the body. Package json alone would take "USER_ID" for it, the last of several,
-// and put U+FFFD for what is not UTF-8: another user's ID, perhaps.
+// the body. Package json alone would accept "USER_ID" for it, take the last of
+// several, and replace what is not UTF-8 by U+FFFD: the ID of another user,
+// perhaps.
 func userIDOf(body []byte) (userID, fault string) {
-	if userID, ok := plainUserID(body); ok {
-		return userID, ""
-	}
 	switch {
 	case !utf8.Valid(body):
 		return "", "Request body is not UTF-8"
@@ -285,9 +291,9 @@ func userIDOf(body []byte) (userID, fault string) {
 	return userID, ""
 }
 
-// plainUserID reads the body that nearly all clients send: one field, and in it
-// nothing but printable ASCII without escapes. What it takes, userIDOf reads the
-// same; what it does not is not yet wrong.
+// plainUserID reads the body that nearly all clients send: one field, whose value
+// is printable ASCII without escapes. It returns false for any other body, which
+// userIDOf then reads.
 func plainUserID(body []byte) (string, bool) {
 	rest := bytes.Trim(body, jsonSpace)
 	for _, part := range []string{"{", `"user_id"`, ":"} {
@@ -322,7 +328,7 @@ func isUserID(name []byte) bool {
 	return s == "user_id"
 }
 
-// jsonString decodes a string, of which it only knows that it is valid JSON.
+// jsonString decodes a string that is valid JSON.
 func jsonString(value []byte) (s, fault string) {
 	if bytes.IndexByte(value, '\\') < 0 {
 		return string(value[1 : len(value)-1]), ""
@@ -336,8 +342,8 @@ func jsonString(value []byte) (s, fault string) {
 	return s, ""
 }
 
-// halfPair reports whether a valid JSON string has half of a surrogate pair,
-// which only an escape can write and for which package json puts U+FFFD.
+// halfPair reports whether a valid JSON string has half of a surrogate pair, which
+// only an escape can express and which package json replaces by U+FFFD.
 func halfPair(value []byte) bool {
 	high := false
 	for i := 0; i < len(value); i++ {
@@ -358,7 +364,8 @@ func halfPair(value []byte) bool {
 	return false
 }
 
-// jsonLength is the length of the value that starts the text; both are valid.
+// jsonLength returns the length of the JSON value at the start of text, which is
+// valid.
 func jsonLength(text []byte) int {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
@@ -375,7 +382,7 @@ func jsonLength(text []byte) int {
 		case (c == '}' || c == ']') && depth > 0:
 			depth--
 		default:
-			// A number or a word ends before what cannot be part of it.
+			// A number or literal ends before the next delimiter.
 			if depth == 0 && strings.IndexByte(jsonSpace+":,}]", c) >= 0 {
 				return i
 			}
@@ -395,7 +402,7 @@ func appendJSON(b []byte, s string) []byte {
 			buf := bytes.NewBuffer(b)
 			e := json.NewEncoder(buf)
 			e.SetEscapeHTML(false)
-			_ = e.Encode(s) // a string always can be
+			_ = e.Encode(s) // never fails for a string
 			return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 		}
 	}
@@ -412,13 +419,7 @@ func appendNumber(b []byte, v float64) []byte {
 	return strconv.AppendFloat(b, v, 'f', -1, 64)
 }
 
-// appendTimestamp appends the time, in UTC, to the microsecond.
-func (h *handler) appendTimestamp(b []byte) []byte {
-	now := time.Now().UTC()
-	b = append(h.clock.append(b, now), '.')
-	micros := now.Nanosecond() / 1000
-	for unit := 100000; unit > 0; unit /= 10 {
-		b = append(b, byte('0'+micros/unit%10))
-	}
-	return append(b, 'Z')
+// appendTimestamp appends the present time, in UTC, to the microsecond.
+func appendTimestamp(b []byte) []byte {
+	return time.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
 }

@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/serve"
 	"github.com/google/go-cmp/cmp"
 )
 
-// newHandler serves users abc123, "αβγ" and a"b by a model that answers 53.6.
+// newHandler serves the users abc123, αβγ, a"b and one of the longest ID, with a
+// model that predicts 53.6.
 func newHandler(t testing.TB, opts ...basket.Option) http.Handler {
 	t.Helper()
 	s := mustStore(t, row("abc123", 1, 1), row("αβγ", 1, 1), row(`a"b`, 1, 1), row(strings.Repeat("x", 1024), 1, 1))
@@ -26,7 +28,7 @@ func newHandler(t testing.TB, opts ...basket.Option) http.Handler {
 	return basket.NewHandler(mustNew(t, opts...))
 }
 
-// TestHandler_table goes through the table of requests and answers.
+// TestHandler_table is the table of requests and responses.
 func TestHandler_table(t *testing.T) {
 	long := strings.Repeat("x", 1025)
 	tests := []struct {
@@ -135,8 +137,8 @@ func withoutTime(t *testing.T, body string) string {
 	return before + `"timestamp":"T"` + rest
 }
 
-// TestHandler_inside: what goes wrong inside is told by status alone.
-func TestHandler_inside(t *testing.T) {
+// TestHandler_internalFailures: an internal failure exposes its status only.
+func TestHandler_internalFailures(t *testing.T) {
 	secret := errors.New("open /etc/secret: goroutine 1 [running]")
 	failing := fakeModel{[]string{"regulars_count"}, func([]float64) (float64, error) { return 0, secret }}
 	panicking := fakeModel{[]string{"regulars_count"}, func([]float64) (float64, error) { panic(secret) }}
@@ -145,6 +147,7 @@ func TestHandler_inside(t *testing.T) {
 		return basket.Row{}, fmt.Errorf("%w: %w", secret, context.DeadlineExceeded)
 	})
 	up := fakeStore(func(_ context.Context, userID string) (basket.Row, error) { return row(userID, 1, 1), nil })
+	short := fakeStore(func(context.Context, string) (basket.Row, error) { return basket.Row{Values: []float64{1}}, nil })
 	tests := []struct {
 		name   string
 		store  basket.Store
@@ -157,6 +160,7 @@ func TestHandler_inside(t *testing.T) {
 		{"the model panics", up, panicking, 500, `{"detail":"Prediction service error"}`, ""},
 		{"the answer is NaN", up, constant(math.NaN()), 500, `{"detail":"Prediction service error"}`, ""},
 		{"the answer is infinite", up, constant(math.Inf(1)), 500, `{"detail":"Prediction service error"}`, ""},
+		{"the store's row is short", short, constant(1), 500, `{"detail":"Prediction service error"}`, ""},
 		{"the store is down", down, constant(1), 503, `{"detail":"Service unavailable"}`, "1"},
 		{"the store is slow", slow, constant(1), 503, `{"detail":"Service unavailable"}`, "1"},
 	}
@@ -176,7 +180,35 @@ func TestHandler_inside(t *testing.T) {
 	}
 }
 
-func TestHandler_tellsEachRequest(t *testing.T) {
+// TestHandler_clientCloses: a client that closes the connection is no failure of
+// the service.
+func TestHandler_clientCloses(t *testing.T) {
+	var text bytes.Buffer
+	log := &serviceEvents{}
+	store := fakeStore(func(ctx context.Context, _ string) (basket.Row, error) {
+		<-ctx.Done()
+		return basket.Row{}, fmt.Errorf("my store: %w", ctx.Err())
+	})
+	h := basket.NewHandler(mustNew(t, basket.WithStore(store), basket.WithModel(constant(1)),
+		basket.WithServiceLogger(log), basket.WithServiceLogger(serve.NewTextLogger(&text)), basket.WithModelLogger(serve.NewTextLogger(&text))))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequest("POST", "/predict", strings.NewReader(`{"user_id":"u"}`)).WithContext(ctx)
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if len(log.events) != 1 || log.events[0].Status != 499 || !errors.Is(log.events[0].Err, basket.ErrCanceled) {
+		t.Errorf("service events %v, want one of status 499 with ErrCanceled", log.events)
+	}
+	for _, want := range []string{" | CANCELED | user_id=u\n", " | status=499\n", " | INFO | Client closed the connection before the answer\n"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the log has no %q:\n%s", want, &text)
+		}
+	}
+	if strings.Contains(text.String(), "ERROR") {
+		t.Errorf("the log has an error:\n%s", &text)
+	}
+}
+
+func TestHandler_logsEachRequest(t *testing.T) {
 	log := &serviceEvents{}
 	h := newHandler(t, basket.WithServiceLogger(log))
 	for _, r := range []*http.Request{
@@ -243,7 +275,7 @@ func TestHandler_explain(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	s := mustStore(t, row("a", 1, 5))
-	h := basket.NewHandler(mustNew(t, basket.WithStore(s), basket.WithModel(loadForest(t, regressionModel))))
+	h := basket.NewHandler(mustNew(t, basket.WithStore(s), basket.WithModel(loadModel(t, regressionModel))))
 	code, body := ask(h, "?explain=true")
 	var got struct {
 		Price         float64 `json:"predicted_price"`
@@ -272,7 +304,7 @@ func TestHandler_explain(t *testing.T) {
 	}
 }
 
-// FuzzHandler holds the reading of bodies against package json's.
+// FuzzHandler compares the reading of bodies with that of package json.
 func FuzzHandler(f *testing.F) {
 	for _, body := range []string{
 		`{"user_id":"abc123"}`, `{"user_id":"a\ud83d"}`, `{"a":[{}],"user_id":"x"}`, `{"user_id":1}`, `[]`, `{}`, ` {"user_id" : "\u00e9" }`, `{"user_id":"a"}x`,
@@ -314,7 +346,7 @@ func FuzzHandler(f *testing.F) {
 }
 
 func BenchmarkHandler(b *testing.B) {
-	h := newHandler(b, basket.WithServiceLogger(basket.NewTextLogger(io.Discard)), basket.WithModelLogger(basket.NewTextLogger(io.Discard)))
+	h := newHandler(b, basket.WithServiceLogger(serve.NewTextLogger(io.Discard)), basket.WithModelLogger(serve.NewTextLogger(io.Discard)))
 	b.ReportAllocs()
 	for b.Loop() {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/predict", strings.NewReader(`{"user_id":"abc123"}`)))

@@ -2,21 +2,20 @@ package basket_test
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/internal/golden"
 	"github.com/google/go-cmp/cmp"
 )
 
-// A golden is a model file with rows and its own library's answers for them.
-type golden struct {
+// answers are rows for a model and the answers of the model's library.
+type answers struct {
 	columns int
 	rows    []float64
 	margin  []float64
@@ -24,9 +23,8 @@ type golden struct {
 	y       []float64
 	outputs int
 
-	// ulps is how far a prediction may be off, in units of the last place of the
-	// largest number that it is a sum of: 0 but where the library itself is not
-	// defined to the last bit.
+	// ulps is the tolerance of a prediction, in units of the last place of its
+	// largest summand: 0 unless the library itself is not defined to the last bit.
 	ulps float64
 }
 
@@ -34,9 +32,8 @@ type golden struct {
 // adds in an order that depends on the CPU and on the number of rows (two runs of
 // scikit-learn differ), and for its exp, log and their like, for which numpy has
 // code of its own for each CPU. Its trees have none.
-func sklearnUlps(m basket.Model, name string) float64 {
-	p, ok := m.(interface{ Info() basket.ModelInfo })
-	if !ok || p.Info().Format != "scikit-learn" {
+func sklearnUlps(m *basket.FileModel, name string) float64 {
+	if m.Info().Library != "scikit-learn" {
 		return 0
 	}
 	for _, part := range []string{"poisson", "gamma", "log", "target"} {
@@ -44,30 +41,33 @@ func sklearnUlps(m basket.Model, name string) float64 {
 			return 4
 		}
 	}
-	if p.Info().Trees == 0 {
+	if m.Info().Trees == 0 {
 		return 4
 	}
 	return 0
 }
 
-// checkGolden holds a model against the answers of its own library, to the last
-// bit.
-func checkGolden(t *testing.T, m basket.Model, g golden) {
+// checkFile compares the model of a file, and its margin model, with the golden
+// answers of its library.
+func checkFile(t *testing.T, path string, g answers, opts ...basket.ModelOption) {
 	t.Helper()
-	f, ok := m.(interface {
-		basket.Model
-		Outputs() int
-		Margins() int
-		Margin(ctx context.Context, dst, rows []float64) error
-	})
-	if !ok {
-		t.Fatalf("%T gives no margins", m)
+	m := loadModel(t, path, opts...)
+	g.ulps = sklearnUlps(m, path)
+	checkGolden(t, m, g)
+	if g.margins > 0 {
+		g.y, g.outputs = g.margin, g.margins
+		checkGolden(t, loadModel(t, path, append(opts, basket.WithMargin())...), g)
 	}
-	if len(f.Features()) != g.columns || f.Outputs() != g.outputs || g.margins != 0 && f.Margins() != g.margins {
-		t.Fatalf("%d features, %d margins, %d outputs: want %d, %d, %d", len(f.Features()), f.Margins(), f.Outputs(), g.columns, g.margins, g.outputs)
+}
+
+// checkGolden compares a model with the golden answers of its library, bit by bit.
+func checkGolden(t *testing.T, m *basket.FileModel, g answers) {
+	t.Helper()
+	if len(m.Features()) != g.columns || m.Outputs() != g.outputs {
+		t.Fatalf("%d features, %d outputs: want %d, %d", len(m.Features()), m.Outputs(), g.columns, g.outputs)
 	}
 	got := make([]float64, len(g.y))
-	if err := f.Predict(t.Context(), got, g.rows); err != nil {
+	if err := m.Predict(t.Context(), got, g.rows); err != nil {
 		t.Fatal(err)
 	}
 	sizes := make([]float64, len(g.y))
@@ -75,17 +75,10 @@ func checkGolden(t *testing.T, m basket.Model, g golden) {
 		sizes = summands(t, m, g)
 	}
 	compareBits(t, "y", got, g.y, sizes, g)
-	if g.margins > 0 {
-		got = make([]float64, len(g.margin))
-		if err := f.Margin(t.Context(), got, g.rows); err != nil {
-			t.Fatal(err)
-		}
-		compareBits(t, "margin", got, g.margin, make([]float64, len(got)), g)
-	}
 	// One row at a time must give the same.
 	one := make([]float64, g.outputs)
 	for i := range len(g.y) / g.outputs {
-		if err := f.Predict(t.Context(), one, g.rows[i*g.columns:][:g.columns]); err != nil {
+		if err := m.Predict(t.Context(), one, g.rows[i*g.columns:][:g.columns]); err != nil {
 			t.Fatal(err)
 		}
 		for k, v := range one {
@@ -107,7 +100,7 @@ func same(got, want, tolerance float64) bool {
 // the last place of the largest number that it is a sum of: the prediction, or a
 // contribution to it. What a TransformedTargetRegressor adds is not known here;
 // it is about as large as the mean prediction.
-func summands(t *testing.T, m basket.Model, g golden) []float64 {
+func summands(t *testing.T, m *basket.FileModel, g answers) []float64 {
 	t.Helper()
 	n := len(g.y)
 	sizes := make([]float64, n)
@@ -120,7 +113,7 @@ func summands(t *testing.T, m basket.Model, g golden) []float64 {
 	for i := range n {
 		size := max(math.Abs(g.y[i]), math.Abs(mean/count))
 		contributions := make([]float64, g.columns)
-		bias, err := m.(basket.Explainer).Explain(t.Context(), contributions, g.rows[i*g.columns:][:g.columns])
+		bias, err := m.Explain(t.Context(), contributions, g.rows[i*g.columns:][:g.columns])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +126,7 @@ func summands(t *testing.T, m basket.Model, g golden) []float64 {
 	return sizes
 }
 
-func compareBits(t *testing.T, name string, got, want, sizes []float64, g golden) {
+func compareBits(t *testing.T, name string, got, want, sizes []float64, g answers) {
 	t.Helper()
 	width := len(got) * g.columns / len(g.rows)
 	bad := 0
@@ -150,35 +143,8 @@ func compareBits(t *testing.T, name string, got, want, sizes []float64, g golden
 	}
 }
 
-// readCSV reads numbers under a header; empty is NaN.
-func readCSV(t testing.TB, path string) (header []string, values [][]float64) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, record := range records[1:] {
-		row := make([]float64, len(record))
-		for j, field := range record {
-			row[j] = math.NaN()
-			if field != "" {
-				if row[j], err = strconv.ParseFloat(field, 64); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		values = append(values, row)
-	}
-	return records[0], values
-}
-
 // TestReadModel_golden reads every model of testdata/models, in each format that
-// is there. Their rows stand at thresholds and their neighbours, and at zeros,
+// is there. Their rows hold thresholds and their neighbours, zeros,
 // infinities and missing values.
 func TestReadModel_golden(t *testing.T) {
 	files, _ := filepath.Glob("testdata/models/*/model.*")
@@ -188,74 +154,45 @@ func TestReadModel_golden(t *testing.T) {
 	for _, file := range files {
 		dir := filepath.Dir(file)
 		t.Run(strings.TrimPrefix(file, "testdata/models/"), func(t *testing.T) {
-			m, err := basket.LoadModel(file)
 			if strings.Contains(dir, "vector-leaf") {
+				_, err := basket.LoadModel(file)
 				if !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), "leaves that are vectors") {
 					t.Errorf("leaves that are vectors: %v", err)
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			g := csvGolden(t, dir, "")
-			g.ulps = sklearnUlps(m, dir)
-			checkGolden(t, m, g)
-			if best := csvGolden(t, dir, "best_"); best.outputs > 0 {
-				if m, err = basket.LoadModel(file, basket.WithBestIteration()); err != nil {
-					t.Fatal(err)
-				}
-				checkGolden(t, m, best)
+			checkFile(t, file, readGolden(t, dir, ""))
+			if best := readGolden(t, dir, "best_"); best.outputs > 0 {
+				checkFile(t, file, best, basket.WithBestIteration())
 			}
 		})
 	}
 }
 
-// csvGolden reads rows.csv, and the columns margin and y of want.csv, the names
-// of which start with a prefix.
-func csvGolden(t testing.TB, dir, prefix string) golden {
+// readGolden returns the golden rows and answers of a folder of testdata/models;
+// prefix is that of the columns of answers.
+func readGolden(t testing.TB, dir, prefix string) answers {
 	t.Helper()
-	var g golden
-	header, values := readCSV(t, filepath.Join(dir, "rows.csv"))
-	g.columns = len(header)
-	for _, row := range values {
-		g.rows = append(g.rows, row...)
-	}
-	header, values = readCSV(t, filepath.Join(dir, "want.csv"))
-	for _, name := range header {
-		switch strings.TrimRight(name, "0123456789") {
-		case prefix + "margin":
-			g.margins++
-		case prefix + "y":
-			g.outputs++
-		}
-	}
-	for _, row := range values {
-		for k, name := range header {
-			switch strings.TrimRight(name, "0123456789") {
-			case prefix + "margin":
-				g.margin = append(g.margin, row[k])
-			case prefix + "y":
-				g.y = append(g.y, row[k])
-			}
-		}
-	}
-	return g
+	c := golden.Cases(t, dir)[0]
+	a := answers{columns: len(c.Rows.Header), rows: c.Rows.Values}
+	a.margin, a.margins = c.Want.Columns(prefix + "margin")
+	a.y, a.outputs = c.Want.Columns(prefix + "y")
+	return a
 }
 
-func loadForest(t testing.TB, path string, opts ...basket.ModelOption) *basket.Forest {
+func loadModel(t testing.TB, path string, opts ...basket.ModelOption) *basket.FileModel {
 	t.Helper()
 	m, err := basket.LoadModel(path, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m.(*basket.Forest)
+	return m
 }
 
 const regressionModel = "testdata/models/lightgbm-regression/model.txt"
 
-func TestForest_describes(t *testing.T) {
-	f := loadForest(t, regressionModel)
+func TestFileModel_describes(t *testing.T) {
+	f := loadModel(t, regressionModel)
 	info := f.Info()
 	if !strings.HasPrefix(info.Digest, "sha256:") || len(info.Digest) != len("sha256:")+64 {
 		t.Errorf("digest %q", info.Digest)
@@ -263,8 +200,11 @@ func TestForest_describes(t *testing.T) {
 	if want := "lightgbm v4, 6 trees, " + info.Digest[:18]; f.String() != want {
 		t.Errorf("String: %q, want %q", f.String(), want)
 	}
-	info.Digest, info.Engine, info.Depth = "", "", 0
-	want := basket.ModelInfo{Format: "lightgbm", Version: "v4", Objective: "regression", Trees: 6, Leaves: 48, Features: 4, Outputs: 1}
+	info.Digest, info.Engine, info.EngineBytes, info.Depth = "", "", 0, 0
+	want := basket.ModelInfo{
+		Library: "lightgbm", Format: "text", Version: "v4", Objective: "regression", Trees: 6, Leaves: 48,
+		Features: 4, NamesFrom: "default", Outputs: 1,
+	}
 	if diff := cmp.Diff(want, info); diff != "" {
 		t.Errorf("Info (-want +got):\n%s", diff)
 	}
@@ -331,29 +271,29 @@ func TestReadModel_refuses(t *testing.T) {
 }
 
 func TestReadModel_margin(t *testing.T) {
-	f := loadForest(t, "testdata/models/lightgbm-poisson/model.txt", basket.WithMargin())
-	g := csvGolden(t, "testdata/models/lightgbm-poisson", "")
-	g.y = g.margin
-	checkGolden(t, f, g)
-
 	text, err := os.ReadFile(regressionModel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	custom := strings.Replace(string(text), "objective=regression\n", "objective=my_own\n", 1)
-	if _, err := basket.ReadModel(strings.NewReader(custom)); err == nil || !strings.Contains(err.Error(), "objective=my_own") {
+	if _, err := basket.ReadModel(strings.NewReader(custom)); err == nil || !strings.Contains(err.Error(), "my_own") {
 		t.Errorf("unknown objective: %v", err)
 	}
 	if _, err := basket.ReadModel(strings.NewReader(custom), basket.WithMargin()); err != nil {
 		t.Errorf("unknown objective, margins asked for: %v", err)
 	}
+	const poisson = "testdata/models/lightgbm-poisson/model.txt"
+	prediction, margin := loadModel(t, poisson), loadModel(t, poisson, basket.WithMargin())
+	if prediction.String() == margin.String() || prediction.Info().Margin || !margin.Info().Margin {
+		t.Errorf("the margin model is %q, the prediction model %q: want them to differ", margin, prediction)
+	}
 }
 
-func TestForest_Predict_refusesLengths(t *testing.T) {
-	f := loadForest(t, regressionModel)
+func TestFileModel_Predict_refusesLengths(t *testing.T) {
+	f := loadModel(t, regressionModel)
 	for _, lengths := range [][2]int{{1, 3}, {1, 5}, {2, 4}, {0, 4}} {
-		if err := f.Predict(t.Context(), make([]float64, lengths[0]), make([]float64, lengths[1])); err == nil {
-			t.Errorf("%d predictions of %d values: no error", lengths[0], lengths[1])
+		if err := f.Predict(t.Context(), make([]float64, lengths[0]), make([]float64, lengths[1])); !errors.Is(err, basket.ErrInvalidRequest) {
+			t.Errorf("%d predictions of %d values: %v, want ErrInvalidRequest", lengths[0], lengths[1], err)
 		}
 	}
 }
@@ -366,24 +306,22 @@ func TestExplain_addsUp(t *testing.T) {
 	for _, file := range files {
 		m, err := basket.LoadModel(file)
 		if err != nil {
-			continue // vector leaves; TestReadModel_golden knows
+			continue // vector leaves; see TestReadModel_golden
 		}
-		e := m.(basket.Explainer)
-		g := csvGolden(t, filepath.Dir(file), "")
+		marginModel := loadModel(t, file, basket.WithMargin())
+		g := readGolden(t, filepath.Dir(file), "")
 		contributions, margin := make([]float64, g.columns), make([]float64, 1)
 		worst, finite := 0.0, 0
 		for i := range len(g.rows) / g.columns {
 			row := g.rows[i*g.columns:][:g.columns]
-			bias, err := e.Explain(t.Context(), contributions, row)
+			bias, err := m.Explain(t.Context(), contributions, row)
 			if errors.Is(err, errors.ErrUnsupported) {
 				break
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := m.(interface {
-				Margin(ctx context.Context, dst, rows []float64) error
-			}).Margin(t.Context(), margin, row); err != nil {
+			if err := marginModel.Predict(t.Context(), margin, row); err != nil {
 				t.Fatal(err)
 			}
 			sum, size := bias, math.Abs(bias)
@@ -412,11 +350,11 @@ func TestExplain_addsUp(t *testing.T) {
 	}
 }
 
-// TestForest_PredictParallel_ConcurrentSafe: the same bits, whatever the number
-// of workers and rows.
-func TestForest_PredictParallel_ConcurrentSafe(t *testing.T) {
-	g := csvGolden(t, "testdata/models/lightgbm-multiclass", "")
-	f := loadForest(t, "testdata/models/lightgbm-multiclass/model.txt")
+// TestFileModel_PredictParallel_ConcurrentSafe: the same bits, for any number of
+// goroutines and rows.
+func TestFileModel_PredictParallel_ConcurrentSafe(t *testing.T) {
+	g := readGolden(t, "testdata/models/lightgbm-multiclass", "")
+	f := loadModel(t, "testdata/models/lightgbm-multiclass/model.txt")
 	var rows, want []float64
 	for len(rows) < 5000*g.columns {
 		rows, want = append(rows, g.rows...), append(want, g.y...)

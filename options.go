@@ -2,23 +2,23 @@ package basket
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 )
 
 // An Option configures [New].
 type Option func(*config)
 
-// config is what the options set; a nil or missing part is a fault or a default
-// that validate tells of.
+// config is what the options of New set.
 type config struct {
-	store         Store
-	model         Model
-	modelSet      bool
-	routesSet     bool
-	experiment    string
-	routes        []Route
-	serviceLogger []ServiceLogger
-	modelLogger   []ModelLogger
+	store          Store
+	model          Model
+	modelSet       bool
+	routesSet      bool
+	experiment     string
+	routes         []Route
+	serviceLoggers []ServiceLogger
+	modelLoggers   []ModelLogger
 }
 
 // WithStore sets where feature rows are read from. Required.
@@ -31,8 +31,7 @@ func WithModel(m Model) Option {
 	return func(c *config) { c.model, c.modelSet = m, true }
 }
 
-// WithRoutes divides users among models by a stable hash of experiment and user
-// ID. A new experiment name deals the users anew.
+// WithRoutes divides the users among models, as SetRoutes does.
 func WithRoutes(experiment string, routes ...Route) Option {
 	return func(c *config) {
 		c.experiment, c.routes, c.routesSet = experiment, slices.Clone(routes), true
@@ -41,35 +40,95 @@ func WithRoutes(experiment string, routes ...Route) Option {
 
 // WithServiceLogger adds a logger of requests and faults.
 func WithServiceLogger(l ServiceLogger) Option {
-	return func(c *config) { c.serviceLogger = append(c.serviceLogger, l) }
+	return func(c *config) { c.serviceLoggers = append(c.serviceLoggers, l) }
 }
 
 // WithModelLogger adds a logger of predictions.
 func WithModelLogger(l ModelLogger) Option {
-	return func(c *config) { c.modelLogger = append(c.modelLogger, l) }
+	return func(c *config) { c.modelLoggers = append(c.modelLoggers, l) }
 }
 
-// validate joins every fault of the options, and makes a route of the only model.
+// validate returns every fault of the options, joined, except those of the
+// routes, and makes the only model a route.
 func (c *config) validate() error {
 	var faults []error
+	fault := func(text string) {
+		faults = append(faults, fmt.Errorf("basket: %w: %s", ErrInvalidConfig, text))
+	}
 	if c.store == nil {
-		faults = append(faults, errors.New("basket: no store: give one by WithStore"))
+		fault("no store: give one by WithStore")
+	} else if name, ok := repeated(c.store.Features()); ok {
+		faults = append(faults, fmt.Errorf("basket: %w: two features of the store are named %q", ErrFeatureMismatch, name))
 	}
 	switch {
 	case c.modelSet && c.routesSet:
-		faults = append(faults, errors.New("basket: both WithModel and WithRoutes: give one of them"))
+		fault("both WithModel and WithRoutes: give one of them")
 	case c.routesSet:
-		faults = append(faults, checkRoutes(c.routes)...)
-	case c.model == nil:
-		faults = append(faults, errors.New("basket: no model: give one by WithModel, or several by WithRoutes"))
+	case isNil(c.model):
+		fault("no model: give one by WithModel, or several by WithRoutes")
 	default:
 		c.routes = []Route{{Name: "default", Model: c.model, Weight: 1}}
 	}
-	if slices.Contains(c.serviceLogger, nil) {
-		faults = append(faults, errors.New("basket: WithServiceLogger(nil): give a logger, or leave the option out"))
+	if slices.Contains(c.serviceLoggers, nil) {
+		fault("WithServiceLogger(nil): give a logger, or leave the option out")
 	}
-	if slices.Contains(c.modelLogger, nil) {
-		faults = append(faults, errors.New("basket: WithModelLogger(nil): give a logger, or leave the option out"))
+	if slices.Contains(c.modelLoggers, nil) {
+		fault("WithModelLogger(nil): give a logger, or leave the option out")
+	}
+	if c.routesSet {
+		faults = append(faults, checkRoutes(c.routes)...)
 	}
 	return errors.Join(faults...)
 }
+
+// repeated returns a name that the list has twice.
+func repeated(names []string) (string, bool) {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			return name, true
+		}
+		seen[name] = true
+	}
+	return "", false
+}
+
+// A HandlerOption configures [NewHandler].
+type HandlerOption func(*handler)
+
+// WithMaxBody sets the longest body of a request, in bytes; 64 KiB by default.
+func WithMaxBody(n int64) HandlerOption {
+	return func(h *handler) { h.maxBody = n }
+}
+
+// A ModelOption says how [ReadModel] and [LoadModel] read a model.
+type ModelOption func(*modelConfig)
+
+type modelConfig struct {
+	names         []string
+	margin        bool
+	bestIteration bool
+}
+
+// WithFeatureNames names the features of a model whose file has no names. If the
+// file has names, they must be the same.
+func WithFeatureNames(names ...string) ModelOption {
+	return func(c *modelConfig) { c.names = slices.Clone(names) }
+}
+
+// WithMargin leaves out the model's link function, so that predictions are
+// margins: the library's raw scores. It also reads models whose objective, and
+// so whose link, is unknown.
+func WithMargin() ModelOption {
+	return func(c *modelConfig) { c.margin = true }
+}
+
+// WithBestIteration uses the rounds of an XGBoost model up to the best one, if
+// it was trained with early stopping, as XGBoost's scikit-learn classes do.
+// Without it all trees are used, as XGBoost's Booster does.
+func WithBestIteration() ModelOption {
+	return func(c *modelConfig) { c.bestIteration = true }
+}
+
+// A MaterializerOption configures [NewMaterializer]. A [Meaning] is one.
+type MaterializerOption interface{ apply(*Materializer) }

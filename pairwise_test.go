@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPairwiseSum holds sums against numpy's: numpy,
+// TestPairwiseSum compares sums with numpy's:
 // x = np.arange(n)*0.1 + 0.3; (x*x*x).sum(), as repr gives it.
 func TestPairwiseSum(t *testing.T) {
 	for n, want := range numpySums {

@@ -13,9 +13,8 @@ import (
 )
 
 // BenchmarkStart goes from files to the first answer, as a service does when it
-// starts. It tells the two parts apart, features-ms and answer-ms, and the
-// largest resident memory that the process has had by then; for that, run it
-// alone and once: go test -run '^$' -bench Start -benchtime 1x
+// starts. It reports the two parts, features-ms and answer-ms, and the
+// largest resident memory of the process so far; for that, run it alone and once: go test -run '^$' -bench Start -benchtime 1x
 func BenchmarkStart(b *testing.B) {
 	for _, shop := range []struct{ name, orders, model, userID string }{
 		{"demo", demoShop, demoShop + "/model.txt", demoUser},
@@ -31,16 +30,16 @@ func BenchmarkStart(b *testing.B) {
 			var features, answer time.Duration
 			for b.Loop() {
 				start := time.Now()
-				history, err := basketparquet.Materialize(os.DirFS(shop.orders), basket.LastOrder)
+				history, err := basketparquet.Materialize(context.Background(), os.DirFS(shop.orders), basket.LastOrder)
 				if err != nil {
 					b.Fatal(err)
 				}
-				store, err := basket.NewMemoryStore(history.Latest())
+				store, err := basket.NewMemoryStore(history.Latest(context.Background()))
 				if err != nil {
 					b.Fatal(err)
 				}
 				made := time.Now()
-				p := mustNew(b, basket.WithStore(store), basket.WithModel(loadForest(b, shop.model)))
+				p := mustNew(b, basket.WithStore(store), basket.WithModel(loadModel(b, shop.model)))
 				if _, err := p.Predict(context.Background(), shop.userID); err != nil {
 					b.Fatal(err)
 				}
@@ -57,7 +56,7 @@ func BenchmarkStart(b *testing.B) {
 }
 
 // peakMegabytes is the largest resident memory of the process so far, or 0
-// where the system does not tell.
+// if the system does not report it.
 func peakMegabytes() float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -12,16 +12,21 @@ import (
 	"time"
 )
 
-// A Store finds a user's newest feature row. Safe for concurrent use.
+// A Store returns users' newest feature rows. It must be safe for concurrent
+// use.
 //
 // An implementation may return any error; the [Predictor] takes one that wraps
 // ErrUserNotFound as the answer that there is no row, and any other as
-// ErrUnavailable. It must not change the Values of a row that it has returned.
+// ErrUnavailable. It must not change the Values of a row after it has returned
+// it, nor keep a row that was given to it.
 type Store interface {
-	// Features names the values of every row, in order. It never changes.
+	// Features names the values of every row, in order. It always returns the
+	// same names.
 	Features() []string
 
-	// Row returns the newest row of userID, or an error wrapping ErrUserNotFound.
+	// Row returns the newest row of userID, or an error that wraps
+	// ErrUserNotFound. It returns soon after ctx is done, with an error that wraps
+	// ctx.Err().
 	Row(ctx context.Context, userID string) (Row, error)
 }
 
@@ -29,11 +34,12 @@ type Store interface {
 type BatchStore interface {
 	Store
 
-	// Rows returns rows[i] for userIDs[i]; a user that is not found has the zero Row.
+	// Rows returns rows[i] for userIDs[i], which may repeat; a user that is not
+	// found has the zero Row.
 	Rows(ctx context.Context, userIDs []string) ([]Row, error)
 }
 
-// errNoRow is what a store of this package says of a user without a row.
+// errNoRow is the error of a MemoryStore for a user without a row.
 var errNoRow = fmt.Errorf("basket: %w: no feature row in the store", ErrUserNotFound)
 
 // readRows sets rows[i] and errs[i] for userIDs[i]. It is the one place that
@@ -48,7 +54,7 @@ func readRows(ctx context.Context, s Store, userIDs []string, rows []Row, errs [
 	}
 	got, err := batch.Rows(ctx, userIDs)
 	if err == nil && len(got) != len(userIDs) {
-		err = fmt.Errorf("%d rows for %d user IDs", len(got), len(userIDs))
+		err = fmt.Errorf("the store returned %d rows for %d user IDs", len(got), len(userIDs))
 	}
 	for i := range userIDs {
 		switch {
@@ -62,22 +68,28 @@ func readRows(ctx context.Context, s Store, userIDs []string, rows []Row, errs [
 	}
 }
 
-// A MemoryStore is a BatchStore that holds every row in memory: some 50 bytes a
-// user besides the ID and the values, in a few flat arrays without a pointer, so
-// that the garbage collector has nothing to walk. Reads take no lock and
-// allocate nothing. Safe for concurrent use.
+// A MemoryStore is a BatchStore that holds every row in memory: some 50 bytes per
+// user besides the ID and the values, in a few flat arrays without pointers, which
+// the garbage collector does not scan. Row takes no lock and allocates nothing. A
+// MemoryStore is safe for concurrent use. It keeps user IDs that a Predictor
+// refuses, because one invalid ID in the data must not stop a server.
 type MemoryStore struct {
 	names []string
 	seed  maphash.Seed
 	table atomic.Pointer[table]
-	write sync.Mutex // held by those who change the table
+	write sync.Mutex // held while the table is changed
 }
 
-// NewMemoryStore keeps the newest of each user's rows, by OrderedAt, and of
-// rows of equal time the last; names defaults to [FeatureNames].
-func NewMemoryStore(rows iter.Seq[Row], names ...string) (*MemoryStore, error) {
+// NewMemoryStore returns a store of the newest of each user's rows, by OrderedAt,
+// and of rows of equal time the last. It copies the rows. Names are those of the
+// values, [FeatureNames] by default; a repeated name is an ErrFeatureMismatch.
+// An error of the sequence is returned as it is.
+func NewMemoryStore(rows iter.Seq2[Row, error], names ...string) (*MemoryStore, error) {
 	if len(names) == 0 {
 		names = FeatureNames()
+	}
+	if name, ok := repeated(names); ok {
+		return nil, fmt.Errorf("basket: %w: two features of the store are named %q", ErrFeatureMismatch, name)
 	}
 	s := &MemoryStore{names: slices.Clone(names), seed: maphash.MakeSeed()}
 	if err := s.Replace(rows); err != nil {
@@ -96,7 +108,7 @@ func (s *MemoryStore) Len() int {
 	return s.table.Load().users
 }
 
-// Row returns the newest row of userID. Its Values are part of the store.
+// Row returns the newest row of userID. Its Values are the store's own memory.
 func (s *MemoryStore) Row(ctx context.Context, userID string) (Row, error) {
 	if err := ctx.Err(); err != nil {
 		return Row{}, err
@@ -108,8 +120,8 @@ func (s *MemoryStore) Row(ctx context.Context, userID string) (Row, error) {
 	return row, nil
 }
 
-// Rows returns the newest rows of userIDs. All are of one state of the store
-// as far as Replace goes.
+// Rows returns the newest rows of userIDs, all from before or all from after a
+// concurrent Replace.
 func (s *MemoryStore) Rows(ctx context.Context, userIDs []string) ([]Row, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -122,17 +134,20 @@ func (s *MemoryStore) Rows(ctx context.Context, userIDs []string) ([]Row, error)
 	return rows, nil
 }
 
-// Replace swaps in new rows at once; readers see all of the old or all of the
-// new. On error the old ones stay.
-func (s *MemoryStore) Replace(rows iter.Seq[Row]) error {
+// Replace replaces all rows at once: readers see all of the old or all of the new
+// ones. On error the old ones stay; an error of the sequence is returned as it is.
+func (s *MemoryStore) Replace(rows iter.Seq2[Row, error]) error {
 	t := newTable(len(s.names), 64, 0)
-	for row := range rows {
-		if err := s.check(row); err != nil {
+	for row, err := range rows {
+		if err == nil {
+			err = s.check(row)
+		}
+		if err != nil {
 			return err
 		}
 		t = t.put(s.seed, row)
 	}
-	// A table made for growth is cut to size: the rows may stay for long.
+	// Free capacity is dropped, because the rows may stay for long.
 	t = t.grown(s.seed, t.users, 0)
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -140,10 +155,10 @@ func (s *MemoryStore) Replace(rows iter.Seq[Row]) error {
 	return nil
 }
 
-// Put sets the newest rows of some users while others read: a real-time feature
-// update. A row older than the one that is there is left out, so that updates
-// may arrive in any order. If a row cannot be used, none of them is. Readers see
-// each row whole, but may see some of the rows before the others.
+// Put sets the newest rows of some users, while other goroutines read. A row
+// older than the user's present one is ignored, so updates may arrive in any
+// order. If a row cannot be used, none of them is stored. Readers see each row
+// whole, but may see some of the rows before the others. Put copies the rows.
 func (s *MemoryStore) Put(ctx context.Context, rows []Row) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -165,16 +180,16 @@ func (s *MemoryStore) Put(ctx context.Context, rows []Row) error {
 
 func (s *MemoryStore) check(row Row) error {
 	if len(row.Values) != len(s.names) {
-		return fmt.Errorf("basket: %w: row of user %q has %d values: want %d, %q", ErrData, clip(row.UserID), len(row.Values), len(s.names), s.names)
+		return fmt.Errorf("basket: %w: row of user %.64q has %d values: want %d, %s", ErrData, row.UserID, len(row.Values), len(s.names), quoted(s.names))
 	}
 	return nil
 }
 
-// A table is the rows of a MemoryStore. Records, values and keys are logs of a
-// fixed capacity: what is written is never changed, so readers need no lock. A
-// user's new row is a new record, and becomes the user's when its number is
-// stored, atomically, in the user's slot. A full table is copied to a larger
-// one, without the records that no slot tells of.
+// A table is the rows of a MemoryStore. Records, values and keys are append-only
+// arrays of a fixed capacity: what is written never changes, so readers need no
+// lock. A user's new row is a new record, and becomes current when its number is
+// stored, atomically, in the user's slot. A full table is copied to a larger one,
+// without the records that are no longer current.
 type table struct {
 	slots   []uint64 // hash table with open addressing: high half of the hash, record number plus one
 	records []record
@@ -182,20 +197,20 @@ type table struct {
 	keys    []byte    // user IDs
 	width   int
 
-	// Of the writer only.
-	next, nextKey int
+	// Only the writer uses these.
+	next, nextKey int // lengths of records and keys
 	users         int
 }
 
 type record struct {
 	sec    int64 // OrderedAt
-	orders int64
+	number int64
 	key    int // where the user ID starts
 	keyLen int32
 	nsec   int32
 }
 
-// newTable has room for n records and their keys of keyBytes.
+// newTable returns an empty table for n records and keyBytes of keys.
 func newTable(width, n, keyBytes int) *table {
 	slots := 1
 	for slots < 2*n {
@@ -210,7 +225,7 @@ func newTable(width, n, keyBytes int) *table {
 	}
 }
 
-// slot returns the slot of userID, and its content; zero if there is none yet.
+// slot returns the slot of userID and its content, which is 0 for a new user.
 func (t *table) slot(hash uint64, userID string) (*uint64, uint64) {
 	mask := uint64(len(t.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -238,7 +253,7 @@ func (t *table) row(seed maphash.Seed, userID string) (Row, bool) {
 	return Row{
 		UserID:    userID,
 		OrderedAt: time.Unix(r.sec, int64(r.nsec)).UTC(),
-		Orders:    int(r.orders),
+		Number:    int(r.number),
 		Values:    t.values[i*t.width : (i+1)*t.width : (i+1)*t.width],
 	}, true
 }
@@ -249,7 +264,7 @@ func (t *table) put(seed maphash.Seed, row Row) *table {
 	p, s := t.slot(hash, row.UserID)
 	r := record{
 		sec: row.OrderedAt.Unix(), nsec: int32(row.OrderedAt.Nanosecond()),
-		orders: int64(row.Orders), keyLen: int32(len(row.UserID)),
+		number: int64(row.Number), keyLen: int32(len(row.UserID)),
 	}
 	keyBytes := len(row.UserID)
 	if s != 0 {
@@ -274,8 +289,7 @@ func (t *table) put(seed maphash.Seed, row Row) *table {
 	return t
 }
 
-// grown returns a copy of t with room for n records and keyBytes, or for what
-// is there if that is more.
+// grown returns a copy of t for at least n records and keyBytes of keys.
 func (t *table) grown(seed maphash.Seed, n, keyBytes int) *table {
 	big := newTable(t.width, max(n, t.users), max(keyBytes, t.nextKey))
 	for i := range t.slots {
@@ -297,14 +311,6 @@ func (t *table) grown(seed maphash.Seed, n, keyBytes int) *table {
 		*p = hash&^math.MaxUint32 | uint64(big.next)
 	}
 	return big
-}
-
-// clip shortens what goes into an error message.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "..."
-	}
-	return s
 }
 
 var _ BatchStore = (*MemoryStore)(nil)

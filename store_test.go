@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,12 +19,12 @@ func at(n int) time.Time { return time.Date(2025, 6, 23, 14, 0, n, 0, time.UTC) 
 
 // row is a feature row whose four values start with v.
 func row(userID string, n int, v float64) basket.Row {
-	return basket.Row{UserID: userID, OrderedAt: at(n), Orders: 1, Values: []float64{v, v + 1, v + 2, v + 3}}
+	return basket.Row{UserID: userID, OrderedAt: at(n), Number: 1, Values: []float64{v, v + 1, v + 2, v + 3}}
 }
 
 func mustStore(t testing.TB, rows ...basket.Row) *basket.MemoryStore {
 	t.Helper()
-	s, err := basket.NewMemoryStore(slices.Values(rows))
+	s, err := basket.NewMemoryStore(basket.Values(rows))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +80,18 @@ func TestMemoryStore_Put(t *testing.T) {
 	if got, _ := s.Row(t.Context(), "a"); got.Values[0] != 20 {
 		t.Errorf("a failed Put was half applied: %v", got)
 	}
-	if err := s.Replace(slices.Values([]basket.Row{short})); !errors.Is(err, basket.ErrData) {
+	if err := s.Replace(basket.Values([]basket.Row{short})); !errors.Is(err, basket.ErrData) {
 		t.Errorf("Replace by a short row: %v", err)
 	}
 	if got, _ := s.Row(t.Context(), "a"); got.Values[0] != 20 {
 		t.Errorf("a failed Replace was applied: %v", got)
+	}
+}
+
+func TestNewMemoryStore_refusesRepeatedNames(t *testing.T) {
+	_, err := basket.NewMemoryStore(basket.Values[basket.Row](nil), "price", "count", "price")
+	if !errors.Is(err, basket.ErrFeatureMismatch) || !strings.Contains(err.Error(), `"price"`) {
+		t.Errorf("two features of one name: %v, want ErrFeatureMismatch that names it", err)
 	}
 }
 
@@ -123,7 +129,7 @@ func TestMemoryStore_equalsMap(t *testing.T) {
 		}
 		if r.IntN(20) == 0 {
 			clear(plain)
-			if err := s.Replace(slices.Values(rows)); err != nil {
+			if err := s.Replace(basket.Values(rows)); err != nil {
 				t.Fatal(err)
 			}
 		} else if err := s.Put(t.Context(), rows); err != nil {
@@ -200,9 +206,9 @@ func BenchmarkMemoryStore_Row(b *testing.B) {
 			for i := range ids {
 				ids[i] = fmt.Sprintf("%0128x", uint64(i)*0x9e3779b1)
 			}
-			s, err := basket.NewMemoryStore(func(yield func(basket.Row) bool) {
+			s, err := basket.NewMemoryStore(func(yield func(basket.Row, error) bool) {
 				for _, id := range ids {
-					if !yield(row(id, 0, 1)) {
+					if !yield(row(id, 0, 1), nil) {
 						return
 					}
 				}

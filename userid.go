@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// MaxUserID is the length of the longest user ID, in bytes.
+// MaxUserID is the length of the longest valid user ID, in bytes.
 const MaxUserID = 1024
 
-// userIDFault says what is wrong with a user ID; nothing if it can be served.
+// userIDFault returns what is wrong with a user ID, or "" if it is valid.
 func userIDFault(userID string) string {
 	switch {
 	case userID == "":
@@ -19,14 +19,14 @@ func userIDFault(userID string) string {
 	}
 	for i := range len(userID) {
 		if c := userID[i]; c < 0x20 || c >= 0x7f {
-			return rareUserIDFault(userID)
+			return unicodeFault(userID)
 		}
 	}
 	return ""
 }
 
-// rareUserIDFault is userIDFault for IDs that are not plain ASCII.
-func rareUserIDFault(userID string) string {
+// unicodeFault is the part of userIDFault for IDs that are not printable ASCII.
+func unicodeFault(userID string) string {
 	if !utf8.ValidString(userID) {
 		return "is not UTF-8"
 	}

@@ -2,7 +2,6 @@ package basketleaves_test
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"math"
@@ -17,6 +16,7 @@ import (
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketleaves"
 	"github.com/basket-go/basket/basketparquet"
+	"github.com/basket-go/basket/internal/golden"
 	"github.com/basket-go/basket/internal/xgboost"
 )
 
@@ -26,9 +26,9 @@ const (
 
 	zeroBound = 1.0000000180025095e-35
 
-	noLinearLeaves = "leaves: tree 0: linear leaves: it would predict their plain values"
-	noLinear       = "linear models and pipelines are not run on it, only tree ensembles"
-	noCategories   = "is a split by category: it knows none in XGBoost models"
+	noLinearLeaves = "leaves: tree 0: linear leaves: it would predict their constant values"
+	noLinear       = "a linear model: want a tree ensemble"
+	noCategories   = "is a split by category, which it does not support in XGBoost models"
 )
 
 // refused says which models leaves cannot take, and why.
@@ -54,19 +54,12 @@ var refused = map[string]string{
 // slow.
 func short() bool { return raced || testing.Short() }
 
-// A marginer is what both engines are.
-type marginer interface {
+// A predictor is what both engines implement.
+type predictor interface {
 	basket.Model
 	Outputs() int
-	Margins() int
-	Margin(ctx context.Context, dst, rows []float64) error
 	Info() basket.ModelInfo
 }
-
-var (
-	_ marginer = (*basket.Forest)(nil)
-	_ marginer = (*basketleaves.Model)(nil)
-)
 
 // TestModel_sameBits holds the models of the repository against the native engine.
 func TestModel_sameBits(t *testing.T) {
@@ -82,9 +75,9 @@ func TestModel_sameBits(t *testing.T) {
 	for _, path := range append(lightgbm, xgboost...) {
 		dir := filepath.Dir(path)
 		t.Run(filepath.Base(dir)+filepath.Ext(path), func(t *testing.T) {
-			for _, opts := range [][]basket.ModelOption{nil, {basket.WithBestIteration(), basket.WithMargin()}} {
+			for _, opts := range [][]basket.ModelOption{nil, {basket.WithMargin()}, {basket.WithBestIteration()}, {basket.WithBestIteration(), basket.WithMargin()}} {
 				if native, m, ok := bothEngines(t, path, filepath.Base(dir), opts...); ok {
-					rows := append(readCSV(t, dir+"/rows.csv"), wildRows(t, path, native.Info().Features, n)...)
+					rows := append(golden.ReadTable(t, dir+"/rows.csv").Values, wildRows(t, path, native.Info().Features, n)...)
 					compare(t, native, m, rows)
 				}
 			}
@@ -104,8 +97,8 @@ func TestModel_sameBits_shared(t *testing.T) {
 	}
 	switch {
 	case len(paths) > 0:
-	case os.Getenv("CI") != "":
-		t.Fatal("CI wants the larger models: none in " + sharedModels)
+	case os.Getenv("BASKET_SHARED") != "":
+		t.Fatal("BASKET_SHARED demands the larger models: none in " + sharedModels)
 	default:
 		t.Skip("no models in " + sharedModels)
 	}
@@ -114,44 +107,50 @@ func TestModel_sameBits_shared(t *testing.T) {
 		stem := strings.TrimSuffix(path, ext)
 		name := filepath.Base(stem)
 		t.Run(name+ext, func(t *testing.T) {
-			native, m, ok := bothEngines(t, path, name)
-			if !ok {
-				return
-			}
-			n := 20_000
-			switch {
-			case short():
-				n = 1000
-			case ext == ".ubj", ext == ".bin", native.Info().Leaves > 50_000: // the same model again, or a large one
-				n = 2000
-			}
-			compare(t, native, m, wildRows(t, path, native.Info().Features, n))
-
 			rows, margins, predictions := readGolden(t, stem+".golden.parquet")
-			count := len(rows) / native.Info().Features
-			t.Logf("%d wild rows and %d golden ones", n, count)
-			if raced {
-				count = min(count, 500)
-				rows, margins, predictions = rows[:count*native.Info().Features], margins[:count*native.Margins()], predictions[:count*native.Outputs()]
+			for _, test := range []struct {
+				name   string
+				opts   []basket.ModelOption
+				golden []float64
+			}{
+				{"prediction", nil, predictions},
+				{"margin", []basket.ModelOption{basket.WithMargin()}, margins},
+			} {
+				native, m, ok := bothEngines(t, path, name, test.opts...)
+				if !ok {
+					return
+				}
+				n := 20_000
+				switch {
+				case short():
+					n = 1000
+				case ext == ".ubj", ext == ".bin", native.Info().Leaves > 50_000: // the same model again, or a large one
+					n = 2000
+				}
+				columns := native.Info().Features
+				compare(t, native, m, wildRows(t, path, columns, n))
+
+				rows, want := rows, test.golden
+				count := len(rows) / columns
+				t.Logf("%s: %d random rows and %d golden ones", test.name, n, count)
+				if raced {
+					count = min(count, 500)
+					rows, want = rows[:count*columns], want[:count*m.Outputs()]
+				}
+				compare(t, native, m, rows)
+				got := make([]float64, len(want))
+				if err := m.Predict(t.Context(), got, rows); err != nil {
+					t.Fatal(err)
+				}
+				sameBits(t, "the library's "+test.name, got, want, rows)
 			}
-			compare(t, native, m, rows)
-			got := make([]float64, len(margins))
-			if err := m.Margin(t.Context(), got, rows); err != nil {
-				t.Fatal(err)
-			}
-			sameBits(t, "the library's margin", got, margins, rows)
-			got = make([]float64, len(predictions))
-			if err := m.Predict(t.Context(), got, rows); err != nil {
-				t.Fatal(err)
-			}
-			sameBits(t, "the library's prediction", got, predictions, rows)
 		})
 	}
 }
 
-// bothEngines loads the model at path twice. It is not ok if leaves has to
+// bothEngines loads the model at path twice. It is not ok if leaves is expected to
 // refuse it, and does.
-func bothEngines(t *testing.T, path, name string, opts ...basket.ModelOption) (native *basket.Forest, m *basketleaves.Model, ok bool) {
+func bothEngines(t *testing.T, path, name string, opts ...basket.ModelOption) (native *basket.FileModel, m *basketleaves.Model, ok bool) {
 	t.Helper()
 	m, err := basketleaves.Load(path, opts...)
 	if reason, ok := refused[name]; ok {
@@ -163,28 +162,23 @@ func bothEngines(t *testing.T, path, name string, opts ...basket.ModelOption) (n
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := basket.LoadModel(path, opts...)
+	native, err = basket.LoadModel(path, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read.(*basket.Forest), m, true
+	return native, m, true
 }
 
-// compare asks both engines about rows, all at once and one by one.
-func compare(t *testing.T, native, m marginer, rows []float64) {
+// compare compares the predictions of both engines, for all rows at once and one by
+// one.
+func compare(t *testing.T, native, m predictor, rows []float64) {
 	t.Helper()
 	columns, outputs := native.Info().Features, native.Outputs()
-	if m.Outputs() != outputs || m.Margins() != native.Margins() {
-		t.Fatalf("%d outputs of %d margins, want %d of %d", m.Outputs(), m.Margins(), outputs, native.Margins())
+	if m.Outputs() != outputs {
+		t.Fatalf("%d outputs, want %d", m.Outputs(), outputs)
 	}
 	n := len(rows) / columns
-	got, want := make([]float64, n*native.Margins()), make([]float64, n*native.Margins())
-	if err := errors.Join(native.Margin(t.Context(), want, rows), m.Margin(t.Context(), got, rows)); err != nil {
-		t.Fatal(err)
-	}
-	sameBits(t, "margin", got, want, rows)
-
-	got, want = make([]float64, n*outputs), make([]float64, n*outputs)
+	got, want := make([]float64, n*outputs), make([]float64, n*outputs)
 	if err := errors.Join(native.Predict(t.Context(), want, rows), m.Predict(t.Context(), got, rows)); err != nil {
 		t.Fatal(err)
 	}
@@ -292,32 +286,6 @@ func nearLightGBM(text string, features int) [][]float64 {
 	return near
 }
 
-// readCSV reads numbers under a header; empty is NaN.
-func readCSV(t testing.TB, path string) (rows []float64) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, record := range records[1:] {
-		for _, field := range record {
-			v := math.NaN()
-			if field != "" {
-				if v, err = strconv.ParseFloat(field, 64); err != nil {
-					t.Fatal(err)
-				}
-			}
-			rows = append(rows, v)
-		}
-	}
-	return rows
-}
-
 // readGolden reads a table of columns x0, x1, ..., margin, ..., y, ...
 func readGolden(t *testing.T, path string) (rows, margins, predictions []float64) {
 	t.Helper()
@@ -344,7 +312,7 @@ func readGolden(t *testing.T, path string) (rows, margins, predictions []float64
 		if len(names) == 0 {
 			t.Fatalf("%s: no column %s", path, prefix)
 		}
-		for batch, err := range table.Rows(names...) {
+		for batch, err := range table.Rows(t.Context(), names...) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -371,7 +339,7 @@ func TestModel_sameBits_random(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		compare(t, read.(*basket.Forest), m, wildRowsOf([]byte(text), len(m.Features()), 300))
+		compare(t, read, m, wildRowsOf([]byte(text), len(m.Features()), 300))
 		if t.Failed() {
 			t.Fatal(text)
 		}
@@ -513,7 +481,7 @@ func TestRead_refuses(t *testing.T) {
 		{"linear leaves", model("2", "1", "2", "num_cat=0\nis_linear=1\nleaf_const=1 2 3\nnum_features=0 0 0\nleaf_features=\nleaf_coeff="),
 			"leaves: tree 0: linear leaves: it would predict"},
 		{"a feature both number and category", model("2", "0", "1", "num_cat=1\ncat_boundaries=0 1\ncat_threshold=6"),
-			"leaves: feature 0, a, is split both by number and by category"},
+			"leaves: feature 0, \"a\", is split both by number and by category"},
 		{"a set of no category", model("2", "1", "1", "num_cat=1\ncat_boundaries=0 1\ncat_threshold=0"), "no bits set"},
 		{"a set of no words", model("2", "1", "1", "num_cat=1\ncat_boundaries=0 0\ncat_threshold="), "cat_threshold"},
 		{"a cycle, on which leaves never ends", strings.Replace(model("2", "1", "2", "num_cat=0"), "left_child=1 -1", "left_child=1 0", 1), "two parents"},
@@ -528,8 +496,8 @@ func TestRead_refuses(t *testing.T) {
 	}
 	others, _ := filepath.Glob(models + "/sklearn-rf-*/model.*")
 	for _, path := range others {
-		if _, err := basketleaves.Load(path); !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), "not run on") {
-			t.Errorf("%s: error %v, want ErrModelFormat with \"not run on\"", path, err)
+		if _, err := basketleaves.Load(path); !errors.Is(err, basket.ErrModelFormat) || !strings.Contains(err.Error(), "a model of scikit-learn") {
+			t.Errorf("%s: error %v, want ErrModelFormat that names the library", path, err)
 		}
 	}
 	if _, err := basketleaves.Load("no such file"); !errors.Is(err, os.ErrNotExist) {
@@ -545,7 +513,7 @@ const regression = models + "/lightgbm-regression/model.txt"
 func TestModel_options(t *testing.T) {
 	opts := []basket.ModelOption{basket.WithMargin(), basket.WithFeatureNames("d", "c", "b", "a")}
 	native, m, _ := bothEngines(t, models+"/lightgbm-poisson/model.txt", "", opts...)
-	compare(t, native, m, readCSV(t, models+"/lightgbm-poisson/rows.csv"))
+	compare(t, native, m, golden.ReadTable(t, models+"/lightgbm-poisson/rows.csv").Values)
 	if got := strings.Join(m.Features(), ""); got != "dcba" {
 		t.Errorf("Features: %s", got)
 	}
@@ -554,7 +522,7 @@ func TestModel_options(t *testing.T) {
 func TestModel_describes(t *testing.T) {
 	native, m, _ := bothEngines(t, regression, "")
 	want := native.Info()
-	want.Engine = "leaves"
+	want.Engine, want.EngineBytes = "leaves", 0
 	if m.Info() != want {
 		t.Errorf("Info: %+v, want %+v", m.Info(), want)
 	}
@@ -567,7 +535,7 @@ func TestModel_refusesLengths(t *testing.T) {
 	_, m, _ := bothEngines(t, regression, "")
 	for _, lengths := range [][2]int{{1, 3}, {1, 5}, {2, 4}, {0, 4}, {1, 0}} {
 		dst, rows := make([]float64, lengths[0]), make([]float64, lengths[1])
-		if m.Predict(t.Context(), dst, rows) == nil || m.Margin(t.Context(), dst, rows) == nil {
+		if m.Predict(t.Context(), dst, rows) == nil {
 			t.Errorf("%d predictions of %d values: no error", lengths[0], lengths[1])
 		}
 	}
@@ -639,14 +607,14 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		if len(m.Features()) > 1000 || m.Margins() > 1000 {
+		if len(m.Features()) > 1000 || m.Outputs() > 1000 {
 			return
 		}
 		read, err := basket.ReadModel(strings.NewReader(string(data)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		compare(t, read.(*basket.Forest), m, wildRowsOf(data, len(m.Features()), 60))
+		compare(t, read, m, wildRowsOf(data, len(m.Features()), 60))
 	})
 }
 
@@ -679,7 +647,7 @@ func benchmark(b *testing.B, path string) {
 		all = append(all, float64(random.IntN(30)), float64(random.IntN(20)), 50*random.ExpFloat64(), 50*random.ExpFloat64())
 	}
 	for _, n := range []int{1, 1024} {
-		for _, engine := range []marginer{native.(*basket.Forest), m} {
+		for _, engine := range []predictor{native, m} {
 			b.Run(fmt.Sprintf("rows=%d/engine=%s", n, engine.Info().Engine), func(b *testing.B) {
 				b.ReportAllocs()
 				dst := make([]float64, n)

@@ -37,5 +37,5 @@ func Example() {
 func ExampleLoad_refused() {
 	_, err := basketleaves.Load("../testdata/models/lightgbm-linear/model.txt")
 	fmt.Println(err)
-	// Output: basket: ../testdata/models/lightgbm-linear/model.txt: bad model: leaves: tree 0: linear leaves: it would predict their plain values
+	// Output: basket: ../testdata/models/lightgbm-linear/model.txt: bad model: leaves: tree 0: linear leaves: it would predict their constant values
 }

@@ -20,43 +20,43 @@ const typeCategorical = 1 << 0
 // (include/LightGBM/meta.h, kZeroThreshold, stored as float).
 const zeroBound = float64(float32(1e-35))
 
-// What a model's splits ask of a feature.
+// The kinds of splits that a model has on a feature.
 const (
-	asksNumber = 1 << iota
-	asksCategory
+	numerical = 1 << iota
+	categorical
 )
 
-// newLightGBM hands leaves a text model.
-func newLightGBM(text string, native *basket.Forest) (e engine, err error) {
+// newLightGBM gives leaves a text model with so many margins per row.
+func newLightGBM(text string, native *basket.FileModel, margins int) (e engine, err error) {
 	defer caught(&err)
-	r := rewriter{asks: make([]uint8, native.Info().Features)}
-	r.header(native)
+	r := rewriter{kinds: make([]uint8, native.Info().Features)}
+	r.header(native.Info(), margins)
 	if err := r.trees(text); err != nil {
 		return engine{}, err
 	}
-	for j, asks := range r.asks {
-		if asks == asksNumber|asksCategory {
-			return engine{}, fmt.Errorf("feature %d, %s, is split both by number and by category, and missing values cannot be right for both",
+	for j, kinds := range r.kinds {
+		if kinds == numerical|categorical {
+			return engine{}, fmt.Errorf("feature %d, %.64q, is split both by number and by category: no value of a missing one is right for both",
 				j, native.Features()[j])
 		}
 	}
-	// Its errors have no prefix. It is told not to look for a link.
+	// The flag false: no link.
 	e.ensemble, err = leaves.LGEnsembleFromReader(bufio.NewReader(strings.NewReader(r.out.String())), false)
 	if err != nil {
 		return engine{}, err
 	}
-	e.width = native.Margins()
-	e.clean = func(dst, row []float64) { clean(dst, row, r.asks) }
+	e.width = margins
+	e.clean = func(dst, row []float64) { clean(dst, row, r.kinds) }
 	return e, nil
 }
 
-// clean sets dst to row as leaves has to see it.
-func clean(dst, row []float64, asks []uint8) {
+// clean sets dst to row as leaves must see it.
+func clean(dst, row []float64, kinds []uint8) {
 	for j, v := range row {
 		switch {
-		case asks[j] == asksCategory:
-			// Cut toward zero, so that -0.5 is category 0. There is no category
-			// for what does not fit into an int32: it goes right, as -1 does.
+		case kinds[j] == categorical:
+			// Leaves truncates toward zero, so -0.5 is category 0. What does not
+			// fit into an int32 is in no category and goes right, as -1 does.
 			if !(v > -1 && v < math.MaxInt32) {
 				v = -1
 			}
@@ -68,20 +68,19 @@ func clean(dst, row []float64, asks []uint8) {
 }
 
 // A rewriter writes a text model for leaves, whose reader (lgensemble_io.go and
-// util.go) knows one way to write each list and stumbles over names with "=".
-// What it copies, package basket has checked: the same lines of the same blocks.
+// util.go) accepts one form of each list and fails on names with "=". It copies
+// only lines that package basket has checked.
 type rewriter struct {
-	out  strings.Builder
-	asks []uint8 // by feature
+	out   strings.Builder
+	kinds []uint8 // of splits, by feature
 }
 
-// header writes what leaves wants to know. There is no average_output, as leaves
-// multiplies each leaf by the inverse of the number of trees where LightGBM
+// header writes the header that leaves reads. It has no average_output, because
+// leaves multiplies each leaf by the inverse of the number of trees where LightGBM
 // divides the sum.
-func (r *rewriter) header(native *basket.Forest) {
-	info := native.Info()
-	fmt.Fprintf(&r.out, "tree\nversion=v3\nnum_class=%d\nnum_tree_per_iteration=%[1]d\nmax_feature_idx=%d\n", native.Margins(), info.Features-1)
-	// Leaves counts the trees by their sizes, and does not look at those.
+func (r *rewriter) header(info basket.ModelInfo, margins int) {
+	fmt.Fprintf(&r.out, "tree\nversion=v3\nnum_class=%d\nnum_tree_per_iteration=%[1]d\nmax_feature_idx=%d\n", margins, info.Features-1)
+	// Leaves takes the number of trees from the number of sizes, and ignores the sizes.
 	r.out.WriteString("tree_sizes=0" + strings.Repeat(" 0", info.Trees-1) + "\n\n")
 }
 
@@ -123,7 +122,7 @@ func (r *rewriter) trees(text string) error {
 // tree writes one tree.
 func (r *rewriter) tree(block map[string]string) error {
 	if linear := block["is_linear"]; linear != "" && linear != "0" {
-		return errors.New("linear leaves: it would predict their plain values")
+		return errors.New("linear leaves: it would predict their constant values")
 	}
 	leaves, err := strconv.Atoi(block["num_leaves"])
 	if err != nil {
@@ -151,7 +150,7 @@ func (r *rewriter) tree(block map[string]string) error {
 	return nil
 }
 
-// list writes a line whose values stand between single spaces.
+// list writes a line of values with single spaces between them.
 func (r *rewriter) list(key, value string) {
 	r.out.WriteString(key)
 	sep := byte('=')
@@ -163,8 +162,9 @@ func (r *rewriter) list(key, value string) {
 	r.out.WriteByte('\n')
 }
 
-// types writes how each split decides, and notes what it asks of its feature.
-// Without a category set, LightGBM does not look at the categorical bit.
+// types writes the decision types of the splits, and records the kinds of splits
+// by feature. In a tree without category sets, LightGBM ignores the categorical
+// bit.
 func (r *rewriter) types(block map[string]string, sets bool) error {
 	features := strings.Fields(block["split_feature"])
 	types := strings.Fields(block["decision_type"])
@@ -182,11 +182,11 @@ func (r *rewriter) types(block map[string]string, sets bool) error {
 		}
 		switch {
 		case t&typeCategorical == 0:
-			r.asks[j] |= asksNumber
+			r.kinds[j] |= numerical
 		case sets:
-			r.asks[j] |= asksCategory
+			r.kinds[j] |= categorical
 		default:
-			r.asks[j] |= asksNumber
+			r.kinds[j] |= numerical
 			t &^= typeCategorical
 		}
 		types[i] = strconv.Itoa(t)

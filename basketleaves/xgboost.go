@@ -8,15 +8,14 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/internal/xgboost"
 	"github.com/dmitryikh/leaves"
 )
 
-// newXGBoost hands leaves the trees of an XGBoost model.
-func newXGBoost(data []byte, native *basket.Forest) (e engine, err error) {
+// newXGBoost gives leaves the first trees of an XGBoost model.
+func newXGBoost(data []byte, trees int) (e engine, err error) {
 	defer caught(&err)
-	a, err := xgboost.ReadArrays(data, native.Info().Trees)
+	a, err := xgboost.ReadArrays(data, trees)
 	if err != nil {
 		return engine{}, err
 	}
@@ -28,28 +27,28 @@ func newXGBoost(data []byte, native *basket.Forest) (e engine, err error) {
 		}
 	}
 	if w.infinite && w.lowest {
-		return engine{}, errors.New("thresholds of -Inf and of -3.4028235e+38, the lowest float32: its \"at most\" cannot tell them apart")
+		return engine{}, errors.New("thresholds of -Inf and of -3.4028235e+38, the lowest float32: its \"at most\" does not distinguish them")
 	}
 	for i := range a.Trees {
 		w.int32(i) // tree_info
 	}
-	// It is told not to look for a link.
+	// The flag false: no link.
 	e.ensemble, err = leaves.XGEnsembleFromReader(bufio.NewReader(bytes.NewReader(w.out)), false)
 	if err != nil {
 		return engine{}, err
 	}
 	e.width = len(a.Trees)
-	base, infinite := a.Base, w.infinite // for w and a are large
+	base, infinite := a.Base, w.infinite // the closures must not keep w and a, which are large
 	outputs := make([]int, len(a.Trees))
 	for i := range a.Trees {
 		outputs[i] = a.Trees[i].Output
 	}
 	e.clean = func(dst, row []float64) { round(dst, row, infinite) }
-	e.margins = func(dst, found []float64) { addUp(dst, found, base, outputs) }
+	e.margins = func(dst, returned []float64) { sum(dst, returned, base, outputs) }
 	return e, nil
 }
 
-// round sets dst to row as leaves has to see it. If there are thresholds of -Inf,
+// round sets dst to row as leaves must see it. If there are thresholds of -Inf,
 // -Inf itself, which is not below them, becomes the lowest number that is.
 func round(dst, row []float64, infinite bool) {
 	for j, v := range row {
@@ -61,25 +60,25 @@ func round(dst, row []float64, infinite bool) {
 	}
 }
 
-// addUp sets dst to the margins: base and what leaves found, the value of each
-// tree's leaf, each added to the tree's output.
-func addUp(dst, found []float64, base []float32, outputs []int) {
+// sum sets dst to the margins: base and the values of the trees' leaves, each
+// added to its tree's output.
+func sum(dst, returned []float64, base []float32, outputs []int) {
 	for k, b := range base {
 		dst[k] = float64(b)
 	}
-	for i, v := range found {
+	for i, v := range returned {
 		k := outputs[i]
 		dst[k] = float64(float32(dst[k]) + float32(v))
 	}
 }
 
-// A layout is the deprecated binary format as XGBoost wrote it up to 0.90: the
-// structs' memory, little-endian. What leaves does not look at is left zero.
+// A layout writes the deprecated binary format of XGBoost up to 0.90: the memory
+// of its structs, little-endian. Fields that leaves ignores are zero.
 //
-// Each tree has an output of its own, whose sum starts from -0, the number that
-// changes none: so leaves tells the value of each leaf that it finds. It also
-// would refuse trees whose outputs do not take turns, and base scores that differ
-// by output have no place in the layout.
+// Each tree has an output of its own, whose sum starts from -0, which added to a
+// number does not change it: so leaves returns the value of each tree's leaf.
+// Leaves would refuse trees whose outputs do not alternate, and the format has one
+// base score for all outputs.
 type layout struct {
 	out []byte
 
@@ -111,7 +110,7 @@ func (w *layout) header(a *xgboost.Arrays) {
 	w.zeros(33 * 4)
 }
 
-// tree writes the nodes that the root of t leads to, breadth first.
+// tree writes the nodes of t that are reachable from its root, breadth first.
 func (w *layout) tree(t *xgboost.TreeArrays) error {
 	order := make([]int32, 1, len(t.Left))
 	for at := 0; at < len(order); at++ {
@@ -140,7 +139,7 @@ func (w *layout) tree(t *xgboost.TreeArrays) error {
 		}
 		w.uint32(feature)
 		if t.Categorical != nil && t.Categorical[i] {
-			return fmt.Errorf("node %d is a split by category: it knows none in XGBoost models", i)
+			return fmt.Errorf("node %d is a split by category, which it does not support in XGBoost models", i)
 		}
 		w.threshold(t.Condition[i])
 	}
@@ -150,7 +149,7 @@ func (w *layout) tree(t *xgboost.TreeArrays) error {
 
 func (w *layout) leaf(v float32) error {
 	if v != v {
-		return errors.New("its value is NaN, and which bits a sum of such has is not defined")
+		return errors.New("its value is NaN: the bits of a sum of NaN are not defined")
 	}
 	w.int32(-1)
 	w.int32(-1)
@@ -159,8 +158,8 @@ func (w *layout) leaf(v float32) error {
 	return nil
 }
 
-// threshold writes c for a reader that asks for "at most" where XGBoost asks for
-// "below". There is nothing below -Inf, but round leaves -Inf to no value.
+// threshold writes c for a reader that compares "at most" where XGBoost compares
+// "below". Nothing is below -Inf, and round leaves no value at -Inf.
 func (w *layout) threshold(c float32) {
 	lowest := float32(math.Inf(-1))
 	switch {

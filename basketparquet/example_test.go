@@ -2,6 +2,7 @@ package basketparquet_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -14,66 +15,116 @@ import (
 // Features from a folder with orders.parquet, regulars.parquet and
 // inventory.parquet.
 func ExampleMaterialize() {
-	m, err := basketparquet.Materialize(os.DirFS("testdata/golden"), basket.LastOrder)
+	ctx := context.Background()
+	m, err := basketparquet.Materialize(ctx, os.DirFS("testdata/golden"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for row := range m.Latest() {
+	for row, err := range m.Latest(ctx) {
 		if row.UserID == "repeats" {
-			fmt.Printf("%d rows, the last %.2f\n", row.Orders, row.Values)
+			fmt.Printf("%d rows, the last %.2f, %v\n", row.Number, row.Values, err)
 		}
 	}
-	// Output: 2 rows, the last [21.74 6.00 2.00 0.00]
+	// Output: 2 rows, the last [21.74 6.00 2.00 0.00], <nil>
 }
 
-// A file that cannot be used is named, with the cause.
+// An error names the file and the cause.
 func ExampleMaterialize_error() {
-	_, err := basketparquet.Materialize(fstest.MapFS{"inventory.parquet": {Data: []byte("variant_id,price\n1,2.50\n")}}, basket.LastOrder)
+	fsys := fstest.MapFS{"inventory.parquet": {Data: []byte("variant_id,price\n1,2.50\n")}}
+	_, err := basketparquet.Materialize(context.Background(), fsys)
 	fmt.Println(err)
-	// Output: basket: bad data: inventory.parquet: not parquet: it begins with "vari"; want "PAR1"
+	// Output: basket: bad data: inventory.parquet: not parquet: the first bytes are "vari": want "PAR1"
+}
+
+// A Materializer of orders alone: the other tables are given.
+func ExampleOrders() {
+	ctx := context.Background()
+	m, err := basket.NewMaterializer(basket.Values[basket.Regular](nil), basket.Values([]basket.Item{{VariantID: 1, Price: 2.5}}), basket.NextOrder)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := m.AddAll(basketparquet.Orders(ctx, os.DirFS("testdata/golden"))); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for row, err := range m.Latest(ctx) {
+		if row.UserID == "one-order" {
+			fmt.Println(row.Values, err)
+		}
+	}
+	// Output: [7.5 3 0 0] <nil>
+}
+
+func ExampleRegulars() {
+	for r, err := range basketparquet.Regulars(context.Background(), os.DirFS("testdata/golden")) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if r.UserID == "two-orders" {
+			fmt.Println(r.VariantID)
+		}
+	}
+	// Output: 3
+}
+
+func ExampleInventory() {
+	items, known := 0, 0
+	for item, err := range basketparquet.Inventory(context.Background(), os.DirFS("testdata/golden")) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		items++
+		if item.Price == item.Price { // NaN is unknown
+			known++
+		}
+	}
+	fmt.Println(known, "known prices of", items)
+	// Output: 454 known prices of 496
 }
 
 func ExampleWriteRows() {
-	rows := slices.Values([]basket.Row{{UserID: "ada", Orders: 3, Values: []float64{7.84, 2}}})
+	rows := basket.Values([]basket.Row{{UserID: "ada", Number: 3, Values: []float64{7.84, 2}}})
 	var file bytes.Buffer
 	if err := basketparquet.WriteRows(&file, []string{"prior_basket_value", "prior_item_count"}, rows); err != nil {
 		fmt.Println(err)
 		return
 	}
 	fsys := fstest.MapFS{"features.parquet": {Data: file.Bytes()}}
-	for row, err := range basketparquet.ReadRows(fsys, "features.parquet", "prior_item_count") {
-		fmt.Println(row.UserID, row.Orders, row.Values, err)
+	for row, err := range basketparquet.Rows(context.Background(), fsys, "features.parquet", "prior_item_count") {
+		fmt.Println(row.UserID, row.Number, row.Values, err)
 	}
 	// Output: ada 3 [2] <nil>
 }
 
-// A batch job writes feature rows; a server reads them.
-func ExampleReadRows() {
-	m, err := basketparquet.Materialize(os.DirFS("testdata/golden"), basket.NextOrder)
+// A batch job writes feature rows, and a server reads them into a store.
+func ExampleRows() {
+	ctx := context.Background()
+	m, err := basketparquet.Materialize(ctx, os.DirFS("testdata/golden"), basket.NextOrder)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	var file bytes.Buffer
-	if err := basketparquet.WriteRows(&file, basket.FeatureNames(), m.Latest()); err != nil {
+	if err := basketparquet.WriteRows(&file, basket.FeatureNames(), m.Latest(ctx)); err != nil {
 		fmt.Println(err)
 		return
 	}
 	fsys := fstest.MapFS{"features.parquet": {Data: file.Bytes()}}
-	for row, err := range basketparquet.ReadRows(fsys, "features.parquet") {
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		if row.UserID == "one-order" {
-			fmt.Printf("%.2f\n", row.Values)
-		}
+	store, err := basket.NewMemoryStore(basketparquet.Rows(ctx, fsys, "features.parquet"))
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	// Output: [10.87 3.00 1.00 1.00]
+	row, err := store.Row(ctx, "one-order")
+	fmt.Printf("%.2f of %s, %v\n", row.Values, row.OrderedAt.Format("2006-01-02"), err)
+	// Output: [10.87 3.00 1.00 1.00] of 2018-01-04, <nil>
 }
 
-// Columns of numbers in, a column of sums out.
+// Reads columns of numbers and writes a column of sums.
 func ExampleTable() {
 	b, err := os.ReadFile("testdata/table/numbers.parquet")
 	if err != nil {
@@ -87,7 +138,7 @@ func ExampleTable() {
 	}
 	var out bytes.Buffer
 	err = basketparquet.WriteTable(&out, []string{"y"}, func(yield func([]float64, error) bool) {
-		for batch, err := range in.Rows("float", "uint32") {
+		for batch, err := range in.Rows(context.Background(), "float", "uint32") {
 			var sums []float64
 			for row := range slices.Chunk(batch, 2) {
 				sums = append(sums, row[0]+row[1])
@@ -115,7 +166,7 @@ func ExampleWriteTable() {
 		fmt.Println(err)
 		return
 	}
-	for batch, err := range table.Rows("y0", "y") {
+	for batch, err := range table.Rows(context.Background(), "y0", "y") {
 		fmt.Println(batch, err)
 	}
 	// Output: [0.25 1.5 0.75 2.5] <nil>

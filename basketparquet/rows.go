@@ -1,11 +1,14 @@
 package basketparquet
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet/internal/scan"
@@ -15,36 +18,50 @@ import (
 // The columns of feature rows beside the features.
 const (
 	userColumn   = "user_id"
-	ordersColumn = "total_orders"
+	numberColumn = "total_orders"
 	timeColumn   = "ordered_at"
 )
 
-// WriteRows writes feature rows as a parquet file: the column user_id, a string;
-// the features, DOUBLE, where a missing value is null; and total_orders, INT64,
-// which is the row's Orders. OrderedAt is not written. Features names the rows'
-// values, in order. It takes as many rows into memory as a row group has, 131,072.
-func WriteRows(w io.Writer, features []string, rows iter.Seq[basket.Row]) error {
-	names := append(append([]string{userColumn}, features...), ordersColumn)
-	nodes := make([]parquet.Node, len(names))
-	for i := range nodes {
-		nodes[i] = parquet.Optional(parquet.Leaf(parquet.DoubleType))
-	}
-	nodes[0] = parquet.Encoded(parquet.String(), &parquet.Plain) // what every reader knows
-	nodes[len(nodes)-1] = parquet.Required(parquet.Leaf(parquet.Int64Type))
+// WriteRows writes feature rows as a parquet file. The columns are user_id, a
+// string; the features, DOUBLE, where a missing value is null; total_orders,
+// INT64, the Number of the row; and ordered_at, a timestamp in nanoseconds and
+// UTC, where the zero time is null. Features names the values of the rows, in
+// order. A time that does not fit, before 1677-09-21 or after 2262-04-11, is an
+// error that wraps [basket.ErrData]. An error of the sequence is returned as it
+// is. WriteRows holds a row group of 131,072 rows in memory.
+func WriteRows(w io.Writer, features []string, rows iter.Seq2[basket.Row, error]) error {
+	names := slices.Concat([]string{userColumn}, features, []string{numberColumn, timeColumn})
+	nodes := doubles(len(names))
+	number := len(names) - 2
+	nodes[0] = parquet.Encoded(parquet.String(), &parquet.Plain) // not all readers know the default
+	nodes[number] = parquet.Required(parquet.Leaf(parquet.Int64Type))
+	nodes[number+1] = parquet.Optional(parquet.Timestamp(parquet.Nanosecond))
 	out, err := newWriter(w, names, nodes)
 	if err != nil {
 		return err
 	}
-	for r := range rows {
+	for r, err := range rows {
+		if err != nil {
+			return err
+		}
 		if len(r.Values) != len(features) {
-			return fmt.Errorf("basket: %w: the row of user %q has %d values; want %d", basket.ErrData, r.UserID, len(r.Values), len(features))
+			return fmt.Errorf("basket: %w: row of user %.64q has %d values: want %d", basket.ErrData, r.UserID, len(r.Values), len(features))
+		}
+		at := parquet.NullValue().Level(0, 0, number+1)
+		if !r.OrderedAt.IsZero() {
+			ns := r.OrderedAt.UnixNano()
+			if !time.Unix(0, ns).Equal(r.OrderedAt) {
+				return fmt.Errorf("basket: %w: row of user %.64q is of %v: want a time from 1677-09-21 to 2262-04-11, or the zero time", basket.ErrData, r.UserID, r.OrderedAt.UTC())
+			}
+			at = parquet.Int64Value(ns).Level(0, 1, number+1)
 		}
 		row := out.row()
 		row[0] = parquet.ByteArrayValue([]byte(r.UserID)).Level(0, 0, 0)
 		for j, v := range r.Values {
-			row[1+j] = optional(v, 1+j)
+			row[1+j] = double(v, 1+j)
 		}
-		row[len(row)-1] = parquet.Int64Value(int64(r.Orders)).Level(0, 0, len(row)-1)
+		row[number] = parquet.Int64Value(int64(r.Number)).Level(0, 0, number)
+		row[number+1] = at
 		if err := out.flush(batch); err != nil {
 			return err
 		}
@@ -52,99 +69,77 @@ func WriteRows(w io.Writer, features []string, rows iter.Seq[basket.Row]) error 
 	return out.close()
 }
 
-// ReadRows yields the feature rows of the parquet file called name, as WriteRows
-// or the Python service has written them. Features chooses and orders the
-// values, and defaults to [basket.FeatureNames]; a null is a missing value.
-// OrderedAt comes from the column ordered_at, and is zero if there is none.
-// After an error, which wraps [basket.ErrData] and names file, column and, counted
-// from zero, row, nothing comes.
-func ReadRows(fsys fs.FS, name string, features ...string) iter.Seq2[basket.Row, error] {
+// Rows yields the feature rows of the parquet file called name, in the form of
+// [WriteRows] or of the Python service, which has no column ordered_at: OrderedAt
+// is then zero. Features selects the values and their order; the default is
+// [basket.FeatureNames]. A null is a missing value. After an error nothing comes.
+func Rows(ctx context.Context, fsys fs.FS, name string, features ...string) iter.Seq2[basket.Row, error] {
 	if len(features) == 0 {
 		features = basket.FeatureNames()
 	}
-	return func(yield func(basket.Row, error) bool) {
-		stopped := false
-		err := withFile(fsys, name, func(f *scan.File, _ int64) error {
-			return readRows(f, features, func(r basket.Row) bool {
-				stopped = !yield(r, nil)
-				return !stopped
-			})
-		})
-		if err != nil && !stopped {
-			yield(basket.Row{}, err)
-		}
-	}
+	file := func(fs.FS) ([]string, error) { return []string{name}, nil }
+	return sequence(ctx, fsys, file, func(f *scan.File, yield func([]basket.Row) bool) error {
+		return readRows(f, features, yield)
+	})
 }
 
-func readRows(f *scan.File, features []string, yield func(basket.Row) bool) error {
+func readRows(f *scan.File, features []string, yield func([]basket.Row) bool) error {
 	users, err := scan.Strings(f, userColumn)
 	if err != nil {
 		return err
 	}
-	defer users.Close()
-	orders, err := scan.Ints(f, ordersColumn)
+	numbers, err := scan.Ints(f, numberColumn)
 	if err != nil {
 		return err
 	}
-	defer orders.Close()
-	var times *scan.Column[scan.Time]
-	if f.Has(timeColumn) {
+	var times *scan.Column[time.Time]
+	if slices.Contains(f.Names(), timeColumn) {
 		if times, err = scan.Times(f, timeColumn); err != nil {
 			return err
 		}
-		defer times.Close()
 	}
-	numbers, err := openMatrix(f, features)
+	m, err := newMatrix(f, features)
 	if err != nil {
 		return err
 	}
-	defer numbers.close()
-
-	var user [batch]string
-	var count [batch]int64
-	var at [batch]scan.Time
-	var noUser, noCount, noTime [batch]bool
-	for row := 0; ; row += batch {
-		n, err := users.Read(user[:], noUser[:])
-		if err != nil || n == 0 {
+	rows := make([]basket.Row, batch)
+	for first := int64(0); first < f.NumRows(); first += batch {
+		rows := rows[:min(batch, f.NumRows()-first)]
+		user, noUser, err := users.Read(len(rows))
+		if err != nil {
 			return err
 		}
-		if err := readFull(orders, count[:n], noCount[:n]); err != nil {
+		number, noNumber, err := numbers.Read(len(rows))
+		if err != nil {
 			return err
 		}
+		at := make([]time.Time, len(rows))
 		if times != nil {
-			if err := readFull(times, at[:n], noTime[:n]); err != nil {
+			if at, _, err = times.Read(len(rows)); err != nil {
 				return err
 			}
 		}
-		values := make([]float64, n*len(features)) // the taker may keep them
-		if err := numbers.read(values, n); err != nil {
+		k := len(features)
+		values := make([]float64, len(rows)*k) // the caller may keep them
+		if err := m.read(values, len(rows)); err != nil {
 			return err
 		}
-		for i := range n {
-			if err := checkUser(user[i], noUser[i], row+i); err != nil {
+		for i := range rows {
+			row := first + int64(i)
+			if err := checkUser(user[i], noUser[i], row); err != nil {
 				return err
 			}
 			switch {
-			case noCount[i]:
-				return nullError(ordersColumn, row+i)
-			case noTime[i]:
-				return nullError(timeColumn, row+i)
-			case count[i] < 0 || count[i] > math.MaxInt32:
-				return fmt.Errorf("column %s: row %d is %d; want 0 to %d", ordersColumn, row+i, count[i], math.MaxInt32)
+			case noNumber[i]:
+				return nullError(numberColumn, row)
+			case number[i] < 0 || number[i] > math.MaxInt32:
+				return fmt.Errorf("column %q: row %d is %d: want 0 to %d", numberColumn, row, number[i], math.MaxInt32)
 			}
-			k := len(features)
-			if !yield(basket.Row{UserID: user[i], OrderedAt: at[i], Orders: int(count[i]), Values: values[i*k : i*k+k : i*k+k]}) {
-				return nil
-			}
+			rows[i] = basket.Row{UserID: user[i], OrderedAt: at[i], Number: int(number[i]), Values: values[i*k : i*k+k : i*k+k]}
+		}
+		if !yield(rows) {
+			return nil
 		}
 	}
-}
-
-// optional is a DOUBLE of a column that may be null; NaN is null.
-func optional(v float64, column int) parquet.Value {
-	if math.IsNaN(v) {
-		return parquet.NullValue().Level(0, 0, column)
-	}
-	return parquet.DoubleValue(v).Level(0, 1, column)
+	return nil
 }

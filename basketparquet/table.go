@@ -1,6 +1,7 @@
 package basketparquet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,13 +13,12 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// A Table is a parquet file of which columns are read as numbers. It is safe
-// for concurrent use if its io.ReaderAt is.
+// A Table is a parquet file whose columns are read as numbers. It is safe for
+// concurrent use if its io.ReaderAt is.
 type Table struct{ f *scan.File }
 
 // OpenTable reads the footer of the parquet file that is the size bytes of r.
-// Its errors, and those of the Table, wrap [basket.ErrData]; they cannot name
-// the file.
+// The errors of OpenTable and of the Table do not name the file.
 func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
 	f, err := scan.Open(r, size)
 	if err != nil {
@@ -27,33 +27,36 @@ func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
 	return &Table{f}, nil
 }
 
-// Columns names the columns, nested ones by their first level.
+// Columns returns the names of the columns; of nested ones, that of the first level.
 func (t *Table) Columns() []string { return t.f.Names() }
 
-// NumRows tells the number of rows.
+// NumRows returns the number of rows.
 func (t *Table) NumRows() int64 { return t.f.NumRows() }
 
-// Rows yields the named columns, or else all, in batches: row-major, some
-// thousand rows at most, valid until the next one. FLOAT, DOUBLE, FLOAT16,
-// INT32, INT64, BOOLEAN and DECIMAL become float64; null becomes NaN. After an
-// error nothing comes.
-func (t *Table) Rows(names ...string) iter.Seq2[[]float64, error] {
+// Rows yields the named columns, by default all, in batches of some thousand rows
+// at most. A batch is row-major and valid until the next one. FLOAT, DOUBLE,
+// FLOAT16, INT32, INT64, BOOLEAN and DECIMAL become float64; null becomes NaN.
+// After an error nothing comes.
+func (t *Table) Rows(ctx context.Context, names ...string) iter.Seq2[[]float64, error] {
 	if len(names) == 0 {
 		names = t.Columns()
 	}
 	return func(yield func([]float64, error) bool) {
-		m, err := openMatrix(t.f, names)
+		m, err := newMatrix(t.f, names)
 		if err == nil && len(names) == 0 {
-			err = errors.New("no columns") // and so nothing that bounds the rows
+			err = errors.New("no columns: want one at least") // without one, nothing bounds the number of rows
 		}
 		if err != nil {
 			yield(nil, tableError(err))
 			return
 		}
-		defer m.close()
 		buf := make([]float64, batch*len(names))
-		for left := t.NumRows(); left > 0; left -= batch {
-			n := int(min(left, batch))
+		for row := int64(0); row < t.NumRows(); row += batch {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			n := int(min(batch, t.NumRows()-row))
 			if err := m.read(buf, n); err != nil {
 				yield(nil, tableError(err))
 				return
@@ -68,57 +71,41 @@ func (t *Table) Rows(names ...string) iter.Seq2[[]float64, error] {
 func tableError(err error) error { return fmt.Errorf("basket: %w: parquet: %w", basket.ErrData, err) }
 
 // A matrix reads columns of numbers side by side.
-type matrix struct {
-	columns []*scan.Column[float64]
-	values  [batch]float64
-	null    [batch]bool
-}
+type matrix []*scan.Column[float64]
 
-func openMatrix(f *scan.File, names []string) (*matrix, error) {
-	m := new(matrix)
-	for _, name := range names {
-		c, err := scan.Floats(f, name)
-		if err != nil {
-			m.close()
+func newMatrix(f *scan.File, names []string) (matrix, error) {
+	m := make(matrix, len(names))
+	for j, name := range names {
+		var err error
+		if m[j], err = scan.Floats(f, name); err != nil {
 			return nil, err
 		}
-		m.columns = append(m.columns, c)
 	}
 	return m, nil
 }
 
-// read sets dst to the next n rows, at most batch, row-major.
-func (m *matrix) read(dst []float64, n int) error {
-	k := len(m.columns)
-	for j, c := range m.columns {
-		if err := readFull(c, m.values[:n], m.null[:n]); err != nil {
+// read sets dst to the next n rows, row-major.
+func (m matrix) read(dst []float64, n int) error {
+	for j, c := range m {
+		values, null, err := c.Read(n)
+		if err != nil {
 			return err
 		}
-		for i, v := range m.values[:n] {
-			if m.null[i] {
+		for i, v := range values {
+			if null[i] {
 				v = math.NaN()
 			}
-			dst[i*k+j] = v
+			dst[i*len(m)+j] = v
 		}
 	}
 	return nil
 }
 
-func (m *matrix) close() {
-	for _, c := range m.columns {
-		c.Close()
-	}
-}
-
 // WriteTable writes a parquet file of DOUBLE columns. Batches are row-major; NaN
-// becomes null. An error among the batches ends the writing and is returned as
-// it is; what has been written then is no parquet file.
+// becomes null. An error of the sequence is returned as it is; what has been
+// written by then is not a parquet file.
 func WriteTable(w io.Writer, names []string, batches iter.Seq2[[]float64, error]) error {
-	nodes := make([]parquet.Node, len(names))
-	for i := range nodes {
-		nodes[i] = parquet.Optional(parquet.Leaf(parquet.DoubleType))
-	}
-	out, err := newWriter(w, names, nodes)
+	out, err := newWriter(w, names, doubles(len(names)))
 	if err != nil {
 		return err
 	}
@@ -127,12 +114,12 @@ func WriteTable(w io.Writer, names []string, batches iter.Seq2[[]float64, error]
 			return err
 		}
 		if len(b)%len(names) != 0 {
-			return fmt.Errorf("basket: %w: a batch of %d values; want a multiple of the %d columns", basket.ErrData, len(b), len(names))
+			return fmt.Errorf("basket: %w: a batch of %d values: want a multiple of %d, the number of columns", basket.ErrData, len(b), len(names))
 		}
 		for ; len(b) > 0; b = b[len(names):] {
 			row := out.row()
 			for j, v := range b[:len(names)] {
-				row[j] = optional(v, j)
+				row[j] = double(v, j)
 			}
 			if err := out.flush(batch); err != nil {
 				return err
@@ -140,4 +127,21 @@ func WriteTable(w io.Writer, names []string, batches iter.Seq2[[]float64, error]
 		}
 	}
 	return out.close()
+}
+
+// doubles returns n DOUBLE columns that may be null.
+func doubles(n int) []parquet.Node {
+	nodes := make([]parquet.Node, n)
+	for i := range nodes {
+		nodes[i] = parquet.Optional(parquet.Leaf(parquet.DoubleType))
+	}
+	return nodes
+}
+
+// double returns a value of such a column. NaN becomes null.
+func double(v float64, column int) parquet.Value {
+	if math.IsNaN(v) {
+		return parquet.NullValue().Level(0, 0, column)
+	}
+	return parquet.DoubleValue(v).Level(0, 1, column)
 }

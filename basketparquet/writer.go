@@ -9,25 +9,25 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// rowGroupRows bounds what the writer keeps in memory.
+// rowGroupRows bounds the memory of a writer.
 const rowGroupRows = 1 << 17
 
-// A writer gathers rows for parquet-go, so that it is not called for each.
+// A writer collects rows, because calls of parquet-go for single rows are slow.
 type writer struct {
 	w     *parquet.GenericWriter[any]
 	rows  []parquet.Row
-	n     int // rows gathered
+	n     int // rows collected
 	width int
 }
 
 func newWriter(w io.Writer, names []string, nodes []parquet.Node) (*writer, error) {
 	if len(names) == 0 {
-		return nil, fmt.Errorf("basket: %w: no columns to write", basket.ErrData)
+		return nil, fmt.Errorf("basket: %w: no columns to write: want one at least", basket.ErrData)
 	}
 	g := group{Group: parquet.Group{}}
 	for i, name := range names {
 		if g.Group[name] != nil || name == "" {
-			return nil, fmt.Errorf("basket: %w: two columns are called %q, or one has no name", basket.ErrData, name)
+			return nil, fmt.Errorf("basket: %w: column name %.64q: want unique names that are not empty", basket.ErrData, name)
 		}
 		g.Group[name] = nodes[i]
 		g.fields = append(g.fields, field{nodes[i], name})
@@ -39,7 +39,7 @@ func newWriter(w io.Writer, names []string, nodes []parquet.Node) (*writer, erro
 	}, nil
 }
 
-// row returns the next row, to be filled in.
+// row returns the next row, for the caller to set.
 func (w *writer) row() parquet.Row {
 	if w.n == len(w.rows) {
 		w.rows = append(w.rows, make(parquet.Row, w.width))
@@ -48,7 +48,7 @@ func (w *writer) row() parquet.Row {
 	return w.rows[w.n-1]
 }
 
-// flush passes the rows on once there are so many.
+// flush writes the collected rows if there are at least so many.
 func (w *writer) flush(atLeast int) error {
 	if w.n < atLeast {
 		return nil
@@ -69,11 +69,11 @@ func writeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("basket: writing parquet: %w", err)
+	return fmt.Errorf("basket: write parquet: %w", err)
 }
 
-// A group is parquet-go's Group with the columns in our order; its own is that
-// of the alphabet.
+// A group is parquet-go's Group with columns in the given order, instead of
+// alphabetical order.
 type group struct {
 	parquet.Group
 	fields []parquet.Field
@@ -81,8 +81,8 @@ type group struct {
 
 func (g group) Fields() []parquet.Field { return g.fields }
 
-// GoType is never used for rows that come as values; parquet-go's own panics
-// if a name has a comma.
+// GoType is not used for rows of values; parquet-go's method panics if a name
+// has a comma.
 func (g group) GoType() reflect.Type { return reflect.TypeFor[struct{}]() }
 
 type field struct {

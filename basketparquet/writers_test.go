@@ -16,8 +16,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// An order as parquet-go writes it: a second writer beside pyarrow, with the
-// older shapes of lists that pyarrow does not write.
+// An order is written with parquet-go, which also writes the older forms of lists
+// that pyarrow does not write.
 type order struct {
 	User  string    `parquet:"user_id"`
 	At    time.Time `parquet:"created_at,timestamp(microsecond)"`
@@ -78,17 +78,17 @@ func TestMaterialize_listShapes(t *testing.T) {
 		"structures": {
 			items:  list(parquet.Group{"array": parquet.Repeated(parquet.Group{"x": parquet.Int(64)})}),
 			levels: [][3]int{{0, 1, 5}, {1, 1, 6}, {0, 0}, {0, 1, 7}},
-			err:    "basket: bad data: orders.parquet: column ordered_items is of type LIST of repeated group of 1 columns; want a list of integers (LIST, or repeated, of INT32 or INT64)",
+			err:    `basket: bad data: orders.parquet: column "ordered_items" is of type LIST of repeated group of 1 columns: want a list of integers (LIST, or repeated, of INT32 or INT64)`,
 		},
 		"null": {
 			items:  parquet.Optional(list(parquet.Group{"array": parquet.Repeated(parquet.Int(64))})),
 			levels: [][3]int{{0, 2, 5}, {0, 1}, {0, 0}},
-			err:    "basket: bad data: orders.parquet: column ordered_items: row 2 is null; remove the row or fill the value in",
+			err:    `basket: bad data: orders.parquet: column "ordered_items": row 2 is null: want a value in each row`,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			// Columns come by the alphabet: created_at, ordered_items, user_id.
+			// Columns are in alphabetical order: created_at, ordered_items, user_id.
 			schema := parquet.NewSchema("orders", parquet.Group{
 				"created_at": parquet.Timestamp(parquet.Millisecond), "ordered_items": test.items, "user_id": parquet.String(),
 			})
@@ -117,7 +117,7 @@ func TestMaterialize_listShapes(t *testing.T) {
 			}
 			fsys := tables(t, "", "")
 			fsys["orders.parquet"] = &fstest.MapFile{Data: b.Bytes()}
-			m, err := Materialize(fsys, basket.NextOrder)
+			m, err := Materialize(t.Context(), fsys, basket.NextOrder)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Fatalf("error\n%v\nwant\n%s", err, test.err)
@@ -128,7 +128,7 @@ func TestMaterialize_listShapes(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []float64
-			for r := range m.Rows() {
+			for _, r := range collect(t, m.Rows(t.Context())) {
 				got = append(got, r.Values[1])
 			}
 			if diff := cmp.Diff(test.counts, got); diff != "" {
@@ -180,7 +180,7 @@ func TestTable_parquetGo(t *testing.T) {
 					t.Errorf("%d rows of %q", table.NumRows(), table.Columns())
 				}
 				var got []float64
-				for batch, err := range table.Rows() {
+				for batch, err := range table.Rows(t.Context()) {
 					if err != nil {
 						t.Fatal(err)
 					}

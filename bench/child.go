@@ -48,11 +48,11 @@ func child(args []string) error {
 		}
 		return nil
 	}
-	service, err := serve.OpenLogFile(filepath.Join(*logs, "service_metrics.txt"), basket.ServiceLogHeader, nil)
+	service, err := serve.OpenLogFile(filepath.Join(*logs, "service_metrics.txt"), serve.ServiceLogHeader, nil)
 	if err != nil {
 		return err
 	}
-	models, err := serve.OpenLogFile(filepath.Join(*logs, "model_metrics.txt"), basket.ModelLogHeader, nil)
+	models, err := serve.OpenLogFile(filepath.Join(*logs, "model_metrics.txt"), serve.ModelLogHeader, nil)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func child(args []string) error {
 	}
 	p, err := basket.New(
 		basket.WithStore(store), basket.WithModel(m),
-		basket.WithServiceLogger(basket.NewTextLogger(service)), basket.WithModelLogger(basket.NewTextLogger(models)),
+		basket.WithServiceLogger(serve.NewTextLogger(service)), basket.WithModelLogger(serve.NewTextLogger(models)),
 	)
 	if err != nil {
 		return err

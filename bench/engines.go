@@ -339,10 +339,9 @@ func (b *bench) twoCoresOf(ctx context.Context, name string, size int) {
 		b.fail(name, err)
 		return
 	}
-	f := m.(*basket.Forest)
 	rows := slices.Repeat(w.rows, size/batchSize)
 	got, want := make([]float64, size), make([]float64, size)
-	workers := func(dst []float64, n int) error { return f.PredictParallel(ctx, dst, rows, n) }
+	workers := func(dst []float64, n int) error { return m.PredictParallel(ctx, dst, rows, n) }
 	if err = errors.Join(workers(want, 1), workers(got, 2)); err == nil {
 		err = problem("batch", got, want, 0)
 	}
@@ -355,7 +354,7 @@ func (b *bench) twoCoresOf(ctx context.Context, name string, size int) {
 		return calibrated(slice, size, func(n int) (float64, error) {
 			start := wallTime() // two cores do not use less processor time
 			for range n {
-				if err := f.PredictParallel(ctx, got, rows, workers); err != nil {
+				if err := m.PredictParallel(ctx, got, rows, workers); err != nil {
 					return 0, err
 				}
 			}

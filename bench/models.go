@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/csv"
 	"fmt"
@@ -114,7 +115,7 @@ func (w *workload) readGolden(path string) error {
 		}
 	}
 	w.columns = len(inputs)
-	for rows, err := range table.Rows(append(inputs, "y")...) {
+	for rows, err := range table.Rows(context.Background(), append(inputs, "y")...) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet"
+	"github.com/basket-go/basket/serve"
 )
 
 // A shop is what a service serves: orders and a model.
@@ -28,13 +29,7 @@ func (s shop) open() (*basket.MemoryStore, []basket.Row, basket.Model, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	store, err := basket.NewMemoryStore(func(yield func(basket.Row) bool) {
-		for _, r := range rows {
-			if !yield(r) {
-				return
-			}
-		}
-	})
+	store, err := basket.NewMemoryStore(basket.Values(rows))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -44,12 +39,15 @@ func (s shop) open() (*basket.MemoryStore, []basket.Row, basket.Model, error) {
 
 // rows goes from the files to each user's newest row.
 func (s shop) rows() ([]basket.Row, error) {
-	history, err := basketparquet.Materialize(os.DirFS(s.data), basket.LastOrder)
+	history, err := basketparquet.Materialize(context.Background(), os.DirFS(s.data), basket.LastOrder)
 	if err != nil {
 		return nil, err
 	}
 	var rows []basket.Row
-	for r := range history.Latest() {
+	for r, err := range history.Latest(context.Background()) {
+		if err != nil {
+			return nil, err
+		}
 		rows = append(rows, r)
 	}
 	if len(rows) == 0 {
@@ -71,7 +69,7 @@ func (b *bench) predictor(ctx context.Context) {
 	}
 	p, err := basket.New(
 		basket.WithStore(store), basket.WithModel(model),
-		basket.WithServiceLogger(basket.NewTextLogger(io.Discard)), basket.WithModelLogger(basket.NewTextLogger(io.Discard)),
+		basket.WithServiceLogger(serve.NewTextLogger(io.Discard)), basket.WithModelLogger(serve.NewTextLogger(io.Discard)),
 	)
 	if err != nil {
 		b.fail(name, err)

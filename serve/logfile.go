@@ -2,30 +2,31 @@ package serve
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"sync"
 	"syscall"
 	"time"
 )
 
 const (
-	// flushEvery is how long a line waits in memory at most, if the disk is well.
-	flushEvery = 500 * time.Millisecond
+	// flushInterval is how long a line stays in memory while the file can be
+	// written.
+	flushInterval = 500 * time.Millisecond
 
-	// logBuffer is how many bytes wait in memory at most. Lines beyond are dropped.
-	logBuffer = 4 << 20
+	// maxBuffered bounds the bytes in memory. Lines beyond are dropped.
+	maxBuffered = 4 << 20
+
+	// maxIdleBuffer is the capacity of a buffer that is kept for reuse.
+	maxIdleBuffer = 256 << 10
 )
 
-// A LogFile is an [io.Writer] for whole lines that never waits for a disk: they
-// are kept in memory and written by a goroutine twice a second, or sooner if
-// many have come. While the file cannot be written they wait; once 4 MiB of them
-// do, further ones are dropped and counted. It is safe for concurrent use, and
-// must be closed.
+// A LogFile is an [io.Writer] for whole lines that never waits for the disk: a
+// goroutine writes them twice a second, or earlier if there are many. While the
+// file cannot be written they stay in memory, up to 4 MiB; further ones are
+// dropped and counted. A LogFile is safe for concurrent use, and must be closed.
 type LogFile struct {
 	path, header string
 	report       func(error)
@@ -33,15 +34,16 @@ type LogFile struct {
 	stop         chan struct{}
 	stopped      chan struct{}
 
-	mu      sync.Mutex // guards what follows; never held while writing to the file
-	lines   []byte     // not yet handed to the goroutine
-	dropped int64      // not yet reported
-	total   int64      // dropped ever
-	closed  bool
+	mu       sync.Mutex // guards the fields below; never held while writing to the file
+	lines    []byte     // not yet taken by flush
+	buffered int        // bytes of lines and pending
+	dropped  int64      // lines, not yet reported
+	total    int64      // lines, dropped in all
+	closed   bool
 
-	io      sync.Mutex // guards what follows
+	io      sync.Mutex // guards the fields below
 	file    file
-	pending []byte // handed over, but not yet written
+	pending []byte // taken by flush, not yet written
 	failing bool   // the last write failed
 }
 
@@ -51,10 +53,10 @@ type file interface {
 	Sync() error
 }
 
-// OpenLogFile opens the file at path to append to, and starts it with header if
-// it is empty. It calls report, which may be nil, from the writing goroutine:
-// once when the file cannot be written any more, and with the number of lines
-// dropped when it can be again.
+// OpenLogFile opens the file at path for appending, and writes header first if it
+// is empty. Report, which may be nil, is called once when the file can no longer be
+// written, and with the number of dropped lines when it can be written again; the
+// call is from the goroutine that writes, or from that of Reopen or Close.
 func OpenLogFile(path, header string, report func(error)) (*LogFile, error) {
 	l := &LogFile{
 		path: path, header: header, report: report,
@@ -72,7 +74,7 @@ func OpenLogFile(path, header string, report func(error)) (*LogFile, error) {
 	return l, nil
 }
 
-// open opens the file and puts the header of a new one in line.
+// open opens the file and puts the header of a new file before what is pending.
 func (l *LogFile) open() (*os.File, error) {
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
@@ -85,26 +87,30 @@ func (l *LogFile) open() (*os.File, error) {
 	}
 	if info.Mode().IsRegular() && info.Size() == 0 {
 		l.pending = append([]byte(l.header), l.pending...)
+		l.mu.Lock()
+		l.buffered += len(l.header)
+		l.mu.Unlock()
 	}
 	return f, nil
 }
 
-// Write takes whole lines. It never fails while l is open: what there is no
-// room for is dropped and counted.
+// Write takes whole lines. It fails only after Close: lines that do not fit into
+// memory are dropped and counted.
 func (l *LogFile) Write(lines []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return 0, os.ErrClosed
 	}
-	if len(l.lines)+len(lines) > logBuffer {
+	if l.buffered+len(lines) > maxBuffered {
 		n := int64(bytes.Count(lines, []byte("\n")))
 		l.dropped += n
 		l.total += n
 		return len(lines), nil
 	}
 	l.lines = append(l.lines, lines...)
-	if len(l.lines) > logBuffer/4 {
+	l.buffered += len(lines)
+	if len(l.lines) > maxBuffered/4 {
 		select {
 		case l.wake <- struct{}{}:
 		default:
@@ -120,23 +126,31 @@ func (l *LogFile) Dropped() int64 {
 	return l.total
 }
 
-// Reopen writes what waits and opens the path anew: after another program has
-// renamed the file. On error the old file stays.
+// Reopen writes what is in memory and opens the path again, after another program
+// has renamed the file. On error the old file stays. After Close it returns
+// os.ErrClosed.
 func (l *LogFile) Reopen() error {
 	l.io.Lock()
 	defer l.io.Unlock()
-	l.flush()
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return os.ErrClosed
+	}
+	_ = l.flush()
 	f, err := l.open()
 	if err != nil {
 		return err
 	}
 	_ = l.file.Close()
 	l.file = f
-	l.flush()
+	_ = l.flush()
 	return nil
 }
 
-// Close writes what waits and closes the file. It tells if lines were lost.
+// Close writes what is in memory and closes the file. Its error says whether
+// lines were lost.
 func (l *LogFile) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -159,10 +173,10 @@ func (l *LogFile) Close() error {
 	return errors.Join(err, l.file.Close())
 }
 
-// run is the goroutine that writes.
+// run writes until stop is closed.
 func (l *LogFile) run() {
 	defer close(l.stopped)
-	ticker := time.NewTicker(flushEvery)
+	ticker := time.NewTicker(flushInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -177,11 +191,13 @@ func (l *LogFile) run() {
 	}
 }
 
-// flush writes what waits. The caller holds l.io.
+// flush writes what is in memory. The caller holds l.io.
 func (l *LogFile) flush() error {
 	for {
 		if len(l.pending) == 0 {
-			// The two buffers change places, so that no memory is asked for.
+			if cap(l.pending) > maxIdleBuffer {
+				l.pending = nil
+			}
 			l.mu.Lock()
 			l.pending, l.lines = l.lines, l.pending[:0]
 			l.mu.Unlock()
@@ -190,12 +206,15 @@ func (l *LogFile) flush() error {
 			}
 		}
 		n, err := l.file.Write(l.pending)
-		rest := copy(l.pending, l.pending[min(max(n, 0), len(l.pending)):])
-		l.pending = l.pending[:rest]
+		n = min(max(n, 0), len(l.pending))
+		l.pending = l.pending[:copy(l.pending, l.pending[n:])]
+		l.mu.Lock()
+		l.buffered -= n
+		l.mu.Unlock()
 		if err != nil {
 			if !l.failing {
 				l.failing = true
-				l.report(fmt.Errorf("serve: log file %s: %w; lines wait in memory, up to %d MiB", l.path, err, logBuffer>>20))
+				l.report(fmt.Errorf("serve: log file %s: %w; lines are kept in memory, up to %d MiB", l.path, err, maxBuffered>>20))
 			}
 			return err
 		}
@@ -209,26 +228,4 @@ func (l *LogFile) flush() error {
 		l.report(fmt.Errorf("serve: log file %s: %d lines were dropped", l.path, dropped))
 	}
 	return nil
-}
-
-// ReopenOnHangup reopens the files at each SIGHUP, which log rotation sends,
-// until ctx is done. It calls report, which may be nil, with what goes wrong.
-func ReopenOnHangup(ctx context.Context, report func(error), files ...*LogFile) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	go func() {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangup:
-			}
-			for _, f := range files {
-				if err := f.Reopen(); err != nil && report != nil {
-					report(err)
-				}
-			}
-		}
-	}()
 }

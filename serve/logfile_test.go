@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/basket-go/basket"
 )
 
 func read(t *testing.T, path string) string {
@@ -23,27 +25,27 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// a fakeDisk can be full.
+// A fakeDisk can be full.
 type fakeDisk struct {
 	mu      sync.Mutex
 	written bytes.Buffer
-	room    int // bytes that go in; less than 0 is no end
+	space   int // bytes; negative is unlimited
 }
 
 func (d *fakeDisk) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.room >= 0 && len(p) > d.room {
-		n, _ := d.written.Write(p[:d.room])
-		d.room = 0
+	if d.space >= 0 && len(p) > d.space {
+		n, _ := d.written.Write(p[:d.space])
+		d.space = 0
 		return n, syscall.ENOSPC
 	}
 	return d.written.Write(p)
 }
-func (d *fakeDisk) Sync() error  { return nil }
-func (d *fakeDisk) Close() error { return nil }
-func (d *fakeDisk) set(room int) { d.mu.Lock(); d.room = room; d.mu.Unlock() }
-func (d *fakeDisk) text() string { d.mu.Lock(); defer d.mu.Unlock(); return d.written.String() }
+func (d *fakeDisk) Sync() error   { return nil }
+func (d *fakeDisk) Close() error  { return nil }
+func (d *fakeDisk) set(space int) { d.mu.Lock(); d.space = space; d.mu.Unlock() }
+func (d *fakeDisk) text() string  { d.mu.Lock(); defer d.mu.Unlock(); return d.written.String() }
 
 func TestLogFile_withinASecond(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.txt")
@@ -67,7 +69,7 @@ func TestLogFile_withinASecond(t *testing.T) {
 		if _, err := l.Write([]byte("three\n")); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("Write after Close: %v", err)
 		}
-		// A file that is there is not begun anew.
+		// An existing file gets no second header.
 		l, err = OpenLogFile(path, "HEADER\n", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -109,8 +111,8 @@ func TestLogFile_Reopen(t *testing.T) {
 	}
 }
 
-// TestLogFile_diskFull: lines wait, then are dropped; each write is prompt and
-// none is half lost; when there is room again what waited is written.
+// TestLogFile_diskFull: lines are kept up to the documented size, then dropped
+// whole; when the disk has space again the kept ones are written.
 func TestLogFile_diskFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.txt")
 	synctest.Test(t, func(t *testing.T) {
@@ -124,22 +126,25 @@ func TestLogFile_diskFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		disk := &fakeDisk{room: 10}
+		disk := &fakeDisk{space: 10}
 		l.io.Lock()
 		_ = l.file.Close()
 		l.file = disk
 		l.io.Unlock()
 		line := strings.Repeat("x", 1023) + "\n"
-		const lines = 3 * logBuffer / 1024
-		for range lines {
+		const lines = 3 * maxBuffered / 1024
+		for i := range lines {
 			if n, err := l.Write([]byte(line)); n != len(line) || err != nil {
 				t.Fatalf("Write: %d, %v", n, err)
+			}
+			if i%(lines/5) == 0 {
+				time.Sleep(time.Second) // flush takes the lines
 			}
 		}
 		time.Sleep(5 * time.Second)
 		dropped := l.Dropped()
-		if dropped == 0 || dropped >= lines {
-			t.Fatalf("%d of %d lines dropped", dropped, lines)
+		if kept := (lines - dropped) * 1024; kept < maxBuffered || kept > maxBuffered+1024 { // 10 bytes were written
+			t.Fatalf("%d bytes are kept, want %d", kept, maxBuffered)
 		}
 		disk.set(-1)
 		time.Sleep(time.Second)
@@ -155,6 +160,49 @@ func TestLogFile_diskFull(t *testing.T) {
 	})
 }
 
+// TestLogFile_Reopen_afterClose: no file is opened that nobody closes.
+func TestLogFile_Reopen_afterClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.txt")
+	l, err := OpenLogFile(path, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reopen(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Reopen after Close: %v, want ErrClosed", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Reopen after Close opened the file: %v", err)
+	}
+}
+
+func TestOpenLogs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "to", "make")
+	l, err := OpenLogs(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Service.LogService(t.Context(), basket.ServiceEvent{Message: "hello"})
+	if err := errors.Join(l.Reopen(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"service_metrics.txt": ServiceLogHeader, "model_metrics.txt": ModelLogHeader,
+	} {
+		if got := read(t, filepath.Join(dir, name)); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want the header %q", name, got, want)
+		}
+	}
+	if got := read(t, filepath.Join(dir, "service_metrics.txt")); !strings.HasSuffix(got, " | INFO | hello\n") {
+		t.Errorf("service log: %q", got)
+	}
+}
+
 func TestLogFile_lostAtClose(t *testing.T) {
 	l, err := OpenLogFile(filepath.Join(t.TempDir(), "log.txt"), "", nil)
 	if err != nil {
@@ -162,7 +210,7 @@ func TestLogFile_lostAtClose(t *testing.T) {
 	}
 	l.io.Lock()
 	_ = l.file.Close()
-	l.file = &fakeDisk{room: 2}
+	l.file = &fakeDisk{space: 2}
 	l.io.Unlock()
 	fmt.Fprintln(l, "one")
 	fmt.Fprintln(l, "two")

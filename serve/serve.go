@@ -1,5 +1,6 @@
-// Package serve holds what a server needs around [basket.NewHandler]: a run that
-// cuts no request off, and log files that neither block nor fail a prediction.
+// Package serve has what a server needs around [basket.NewHandler]: a shutdown
+// that answers every request, and log files that neither block nor fail a
+// prediction.
 package serve
 
 import (
@@ -13,22 +14,22 @@ import (
 )
 
 const (
-	// drain is how long Run goes on serving after it was told to stop, with each
-	// answer closing its connection: long enough for clients to have had one.
+	// drain is how long Run still accepts requests after ctx is done, and closes
+	// each connection after its response.
 	drain = 300 * time.Millisecond
 
 	// grace is how long Run then waits for requests under way.
 	grace = 15 * time.Second
 )
 
-// Run serves h on l until ctx is done, and then stops so that no request is cut
-// off: for a moment it answers as before, but closes each connection after the
-// answer, so that clients do not send another request on it; then it takes no
-// more and waits up to 15 seconds for requests under way. A connection that is
-// made at that very moment may be refused or closed before its first request is
-// read. Run returns nil after such a stop, and closes l in any case. Clients that
-// are slow to send or to read are cut off after some seconds, so that they cannot
-// hold connections.
+// Run serves h on l until ctx is done, and then shuts down without breaking off a
+// request: for 0.3 seconds it answers as before, but closes each connection after
+// the response, so that clients do not send another request on it; then it accepts
+// no more and waits up to 15 seconds for requests under way. A connection made
+// just then may be refused or closed before its first request is read. Run returns
+// nil after such a shutdown, and closes l in any case. Clients that take longer
+// than 10 seconds to send a request, or 30 to receive the response, are
+// disconnected.
 func Run(ctx context.Context, l net.Listener, h http.Handler) error {
 	var draining atomic.Bool
 	server := &http.Server{
@@ -61,7 +62,7 @@ func Run(ctx context.Context, l net.Listener, h http.Handler) error {
 	defer cancel()
 	if err := server.Shutdown(wait); err != nil {
 		_ = server.Close()
-		return fmt.Errorf("serve: requests still under way %v after the stop were cut off: %w", grace, err)
+		return fmt.Errorf("serve: requests still under way %v after the stop were broken off: %w", grace, err)
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)

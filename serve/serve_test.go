@@ -15,10 +15,9 @@ import (
 	"github.com/basket-go/basket/serve"
 )
 
-// TestRun_cutsNothingOff stops a server while clients that keep their
-// connections ask one request after the other, until an answer closes theirs:
-// each request is answered.
-func TestRun_cutsNothingOff(t *testing.T) {
+// TestRun_answersAll stops a server while clients send one request after the other
+// on kept connections, until a response closes theirs: each request is answered.
+func TestRun_answersAll(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,10 @@
-"""Makes the files beside it from a folder with orders.parquet, regulars.parquet
-and inventory.parquet:
+"""Writes the test files of this folder from a folder with orders.parquet,
+regulars.parquet and inventory.parquet:
 
     python3 make.py FOLDER
 
-Needs pandas and pyarrow; made with pandas 2.3.3 and pyarrow 26.0.1. What the
-features must be is computed here with pandas, never by the Go code.
+It needs pandas and pyarrow; the files were written with pandas 2.3.3 and pyarrow
+26.0.1. The expected features are computed here with pandas, not by the Go code.
 """
 
 import decimal
@@ -22,12 +22,12 @@ FEATURES = ["prior_basket_value", "prior_item_count", "prior_regulars_count", "r
 
 
 def mean_price(prices):
-    """The mean as the service has it: nulls become 0.0 in the numpy sum."""
+    """The mean item price of the service: nulls are 0.0 in the numpy sum."""
     return np.sum(prices.fillna(0.0).to_numpy(np.float64)) / prices.count()
 
 
 def features(orders, regulars, prices, meaning):
-    """All feature rows, by the written rules and the joins of pandas."""
+    """All feature rows, by the rules of the Materializer, with pandas joins."""
     mine = regulars.dropna().groupby("user_id").variant_id.agg(set).to_dict()
     o = orders.sort_values(["user_id", "created_at"], kind="stable").reset_index(drop=True)
     o["item_count"] = o.ordered_items.map(len)
@@ -105,7 +105,7 @@ def save(table, *path, **options):
 
 
 def sample(folder):
-    """Some sixty users of the data, and orders that the rules treat specially."""
+    """Some sixty users of the data, and orders for the special cases of the rules."""
     orders, regulars, inventory = (
         pd.read_parquet(pathlib.Path(folder, n + ".parquet")) for n in ("orders", "regulars", "inventory")
     )
@@ -124,13 +124,13 @@ def sample(folder):
 
     t = [pd.Timestamp("2018-01-01") + pd.Timedelta(days=d) for d in range(8)]
     more = [
-        # Two orders at one time, then one: places 1, 1, 3, and no row for the last.
+        # Two orders of equal time, then one: places 1, 1, 3, and no row for the last.
         ("tie-gap", t[1], [1, 2]), ("tie-gap", t[0], [1]), ("tie-gap", t[0], [2, 2, 3]),
-        # Places 1, 2, 2: two rows. Then 3, 4, 4, 4 share the place 5.
+        # Places 1, 2, 2: two rows. Then places 1, 2, 4, 4, 4, 6.
         ("tie-two", t[1], [1, 2]), ("tie-two", t[0], [3, 1]), ("tie-two", t[1], [7, 7]),
         ("tie-many", t[2], [3]), ("tie-many", t[2], [2, 3]), ("tie-many", t[0], [1]), ("tie-many", t[1], [1, 1]),
         ("tie-many", t[2], [1]), ("tie-many", t[3], [9]),
-        # Places 1, 2, 2, 4; and all at one time.
+        # Places 1, 2, 2, 4; then two orders of equal time.
         ("tie-mid", t[0], [1]), ("tie-mid", t[1], [2]), ("tie-mid", t[1], [3, 3, 3]), ("tie-mid", t[2], [1, 2, 3]),
         ("tie-all", t[0], [1]), ("tie-all", t[0], [2]),
         ("repeats", t[0], [5, 5, 5, 6]), ("repeats", t[1], [6, 6, 6, 6, 5, 5]), ("repeats", t[2], [8]),
@@ -142,7 +142,7 @@ def sample(folder):
     own = [("tie-two", 7), ("tie-two", 7), ("tie-two", 1), ("tie-many", 1), ("tie-many", 3), ("tie-mid", 2), ("tie-mid", 3)]
     own += [("repeats", 5), ("repeats", 6), ("repeats", 5), ("one-order", 2), ("two-orders", 3), ("no-orders", 1), ("old", 2)]
     orders = pd.concat([orders, more], ignore_index=True)
-    # Out of order, as the files are; ties keep an order that is not that of time.
+    # The files are not sorted; orders of equal time keep their order of arrival.
     orders = orders.sample(frac=1, random_state=1).reset_index(drop=True)
     regulars = pd.concat([regulars, pd.DataFrame(own, columns=["user_id", "variant_id"])], ignore_index=True)
     nulls = inventory[inventory.price.isna()][:40]
@@ -151,7 +151,7 @@ def sample(folder):
 
 
 def golden(orders, regulars, inventory):
-    # With checksums: a byte that changes in a page must then be an error.
+    # With checksums, so that a changed byte in a page must be an error.
     options = dict(write_page_checksum=True, row_group_size=150, data_page_size=1500, write_batch_size=16)
     save(orders_table(orders), "golden/orders", **options)
     save(regulars_table(regulars), "golden/regulars", **options)
@@ -280,7 +280,7 @@ def side_cases(regulars, inventory):
 
 
 def numbers():
-    """A table of every kind of number, and its values as pandas has them."""
+    """A table of each type of number, and its values as pandas reads them."""
     rng = np.random.default_rng(3)
     n = 1300
     hole = rng.random(n) < 0.1

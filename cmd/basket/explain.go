@@ -12,7 +12,7 @@ import (
 type explainCmd struct {
 	Model string `required:"" placeholder:"FILE" help:"Model file."`
 	In    string `required:"" placeholder:"FILE" help:"Parquet or CSV file of input rows, as for score."`
-	Out   string `required:"" placeholder:"FILE" help:"Parquet or CSV file to write: for each input row the SHAP contributions c0, c1, ... of the model's features, in their order, and bias; together they add up to the margin."`
+	Out   string `required:"" placeholder:"FILE" help:"Parquet or CSV file to write: for each input row the SHAP contributions c0, c1, ... of the model's features, in their order, and bias; their sum is the margin."`
 }
 
 func (c *explainCmd) Run(ctx context.Context, t terminal) error {
@@ -22,10 +22,6 @@ func (c *explainCmd) Run(ctx context.Context, t terminal) error {
 	model, err := basket.LoadModel(c.Model)
 	if err != nil {
 		return err
-	}
-	explainer, ok := model.(basket.Explainer)
-	if !ok {
-		return fmt.Errorf("%s: a model of type %T cannot be explained", c.Model, model)
 	}
 	in, columns, err := openInput(c.In, model)
 	if err != nil {
@@ -40,9 +36,9 @@ func (c *explainCmd) Run(ctx context.Context, t terminal) error {
 	names = append(names, "bias")
 	contributions := make([]float64, n)
 	return writeWhole(c.Out, func(w io.Writer) error {
-		return writeTable(w, filepath.Ext(c.Out), names, in.mapped(columns, t, "explaining", func(dst, rows []float64) ([]float64, error) {
+		return writeTable(w, filepath.Ext(c.Out), names, in.mapped(ctx, columns, t, "explaining", func(dst, rows []float64) ([]float64, error) {
 			for i := 0; i < len(rows); i += n {
-				bias, err := explainer.Explain(ctx, contributions, rows[i:i+n])
+				bias, err := model.Explain(ctx, contributions, rows[i:i+n])
 				if err != nil {
 					return nil, err
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"os"
@@ -48,14 +49,14 @@ func chooseColumns(found, features []string) ([]string, error) {
 	return wanted, nil
 }
 
-// mapped yields what f makes of each batch of rows, which it appends to dst, and
-// shows how far it has come.
-func (in *table) mapped(columns []string, t terminal, what string, f func(dst, rows []float64) ([]float64, error)) iter.Seq2[[]float64, error] {
+// mapped yields what f computes from each batch of rows and appends to dst, and
+// shows the progress.
+func (in *table) mapped(ctx context.Context, columns []string, t terminal, what string, f func(dst, rows []float64) ([]float64, error)) iter.Seq2[[]float64, error] {
 	return func(yield func([]float64, error) bool) {
 		bar := progress(in.size, what, t)
 		defer func() { _ = bar.Finish() }()
 		var dst []float64
-		for rows, err := range in.rows(columns) {
+		for rows, err := range in.rows(ctx, columns) {
 			if err == nil {
 				dst, err = f(dst[:0], rows)
 			}
@@ -71,7 +72,7 @@ func (in *table) mapped(columns []string, t terminal, what string, f func(dst, r
 	}
 }
 
-// progress shows how far long work has come, if somebody looks.
+// progress shows the progress of long work on a terminal.
 func progress(size int64, what string, t terminal) *progressbar.ProgressBar {
 	if f, ok := t.err.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return progressbar.DefaultSilent(size)

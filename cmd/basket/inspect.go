@@ -17,29 +17,45 @@ func (c *inspectCmd) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
-	described, ok := model.(interface{ Info() basket.ModelInfo })
-	if !ok {
-		return fmt.Errorf("%s: a model of type %T does not describe itself", c.File, model)
+	info := model.Info()
+	names := strings.Join(model.Features(), ", ")
+	switch info.NamesFrom {
+	case "default":
+		names += " (the file has no names; these are assumed)"
+	case "generated":
+		names += " (the file has no names)"
 	}
-	info := described.Info()
-	for _, line := range []struct {
+	type line struct {
 		name  string
 		value any
-	}{
+	}
+	learned := line{"objective", cmp.Or(info.Objective, "none: predictions are margins")}
+	if info.Estimator != "" {
+		learned = line{"estimator", info.Estimator}
+	}
+	for _, line := range []line{
+		{"library", info.Library},
 		{"format", info.Format},
-		{"version", cmp.Or(info.Version, "not told")},
-		{"objective", cmp.Or(info.Objective, "none: predictions are margins")},
+		{"version", cmp.Or(info.Version, "not stated")},
+		learned,
 		{"trees", info.Trees},
 		{"leaves", info.Leaves},
 		{"depth", info.Depth},
-		{"features", fmt.Sprintf("%d: %s", info.Features, strings.Join(model.Features(), ", "))},
+		{"features", fmt.Sprintf("%d: %s", info.Features, names)},
 		{"outputs", info.Outputs},
-		{"engine", info.Engine},
+		{"engine", engine(info)},
 		{"digest", info.Digest},
 	} {
-		if _, err := fmt.Fprintf(term.out, "%-10s %v\n", line.name, line.value); err != nil {
+		if _, err := fmt.Fprintf(term.out, "%-10s %s\n", line.name, printable(fmt.Sprint(line.value))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func engine(info basket.ModelInfo) string {
+	if info.EngineBytes == 0 {
+		return info.Engine
+	}
+	return fmt.Sprintf("%s, %d KB", info.Engine, (info.EngineBytes+1023)/1024)
 }

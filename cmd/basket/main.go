@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"github.com/basket-go/basket"
@@ -24,13 +27,13 @@ type cli struct {
 	Inspect  inspectCmd  `cmd:"" help:"Describe a model file."`
 }
 
-// A terminal is where a command talks to its user.
+// A terminal is where a command writes to its user.
 type terminal struct {
 	out, err io.Writer
 }
 
 func main() {
-	// The first signal asks a command to end well, the second ends it at once.
+	// The first signal cancels the context, the second ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args[1:], terminal{os.Stdout, os.Stderr})
@@ -38,8 +41,8 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the program: it returns the exit status, and says what went wrong in
-// one line.
+// run runs the program and returns its exit status. It reports a failure in one
+// line.
 func run(ctx context.Context, args []string, term terminal) (code int) {
 	var c cli
 	exited := false
@@ -70,14 +73,32 @@ func run(ctx context.Context, args []string, term terminal) (code int) {
 	return 0
 }
 
-// fail says err in one line.
+// fail prints err in one line. File names and file contents may be part of it, so
+// what could control a terminal is escaped.
 func fail(term terminal, err error) int {
-	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	text := printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if !strings.HasPrefix(text, "basket: ") {
 		text = "basket: " + text
 	}
 	fmt.Fprintln(term.err, text)
 	return 1
+}
+
+// printable escapes what is not printable, as Go does in string literals.
+func printable(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case !unicode.IsPrint(r):
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // meaning turns the flag's value, which kong has checked, into a Meaning.

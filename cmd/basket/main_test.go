@@ -142,7 +142,7 @@ func TestScore_parquet(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []float64
-	for batch, err := range table.Rows("y") {
+	for batch, err := range table.Rows(t.Context(), "y") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,8 +172,8 @@ func TestScore_names(t *testing.T) {
 	equalBits(t, named, numbered)
 }
 
-// TestFails: each failure is one line that says what to do, and no output file
-// is left behind, not even a part of one.
+// TestFails: each failure is one line that says what to do, and leaves no output
+// file nor part of one.
 func TestFails(t *testing.T) {
 	model, rows := models+"lightgbm-regression/model.txt", models+"lightgbm-regression/rows.csv"
 	tests := []struct {
@@ -243,7 +243,8 @@ func TestFails(t *testing.T) {
 	}
 }
 
-// TestScore_stopped: a signal leaves no part of a file, and an old one as it is.
+// TestScore_stopped: after a signal no part of a new file is left, and an existing
+// file is unchanged.
 func TestScore_stopped(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "y.csv")
@@ -277,12 +278,12 @@ func TestFeatures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "user_id prior_basket_value prior_item_count prior_regulars_count regulars_count total_orders"
+		want := "user_id prior_basket_value prior_item_count prior_regulars_count regulars_count total_orders ordered_at"
 		if got := strings.Join(table.Columns(), " "); got != want || table.NumRows() < least {
 			t.Errorf("%s: %d rows of %s, want %d or more of %s", meaning, table.NumRows(), got, least, want)
 		}
 		last := ""
-		for row, err := range basketparquet.ReadRows(os.DirFS(filepath.Dir(out)), "features.parquet") {
+		for row, err := range basketparquet.Rows(t.Context(), os.DirFS(filepath.Dir(out)), "features.parquet") {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -297,8 +298,8 @@ func TestFeatures(t *testing.T) {
 func TestInspect(t *testing.T) {
 	got := mustRun(t, "inspect", models+"lightgbm-multiclass/model.txt")
 	for _, want := range []string{
-		"format     lightgbm\n", "version    v4\n", "objective  multiclass num_class:3\n", "trees      18\n",
-		"features   4: prior_basket_value, prior_item_count, prior_regulars_count, regulars_count\n", "outputs    3\n", "engine     ", "digest     sha256:",
+		"library    lightgbm\n", "format     text\n", "version    v4\n", "objective  multiclass num_class:3\n", "trees      18\n",
+		"features   4: prior_basket_value, prior_item_count, prior_regulars_count, regulars_count (the file has no names; these are assumed)\n", "outputs    3\n", "engine     ", "digest     sha256:",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("inspect has no %q:\n%s", want, got)

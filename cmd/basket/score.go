@@ -15,17 +15,15 @@ type scoreCmd struct {
 	Model         string `required:"" placeholder:"FILE" help:"Model file."`
 	In            string `required:"" placeholder:"FILE" help:"Parquet or CSV file of input rows: columns by the model's feature names, or else x0, x1, ... in order. Null or empty is missing."`
 	Out           string `required:"" placeholder:"FILE" help:"Parquet or CSV file to write: one row for each input row, in order; column y, or y0, y1, ... of a model with several outputs."`
-	Margin        bool   `help:"Write margins, the sums before the link function, in place of predictions."`
-	BestIteration bool   `help:"Use the rounds of an XGBoost model up to the best one, as its scikit-learn classes do, and not all, as its Booster does."`
-	Engine        string `enum:"native,leaves" default:"native" help:"What predicts: native, or leaves, the library of that name (${default})."`
+	Margin        bool   `help:"Write margins, the scores before the link function, instead of predictions."`
+	BestIteration bool   `help:"Use the rounds of an XGBoost model up to the best one, as its scikit-learn classes do, instead of all, as its Booster does."`
+	Engine        string `enum:"native,leaves" default:"native" help:"What evaluates the model: native, or leaves, the library of that name (${default})."`
 }
 
-// A scorer is a model with margins, which all that score loads are.
+// A scorer is a model of either engine.
 type scorer interface {
 	basket.Model
 	Outputs() int
-	Margins() int
-	Margin(ctx context.Context, dst, rows []float64) error
 }
 
 func (c *scoreCmd) Run(ctx context.Context, t terminal) error {
@@ -41,15 +39,12 @@ func (c *scoreCmd) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer in.close()
-	predict, width := model.Predict, model.Outputs()
-	if c.Margin {
-		predict, width = model.Margin, model.Margins()
-	}
+	width := model.Outputs()
 	return writeWhole(c.Out, func(w io.Writer) error {
-		return writeTable(w, filepath.Ext(c.Out), outputNames(width), in.mapped(columns, t, "scoring", func(dst, rows []float64) ([]float64, error) {
+		return writeTable(w, filepath.Ext(c.Out), outputNames(width), in.mapped(ctx, columns, t, "scoring", func(dst, rows []float64) ([]float64, error) {
 			n := len(rows) / len(columns) * width
 			dst = slices.Grow(dst, n)[:n]
-			return dst, predict(ctx, dst, rows)
+			return dst, model.Predict(ctx, dst, rows)
 		}))
 	})
 }
@@ -65,15 +60,7 @@ func (c *scoreCmd) load() (scorer, error) {
 	if c.Engine == "leaves" {
 		return basketleaves.Load(c.Model, opts...)
 	}
-	model, err := basket.LoadModel(c.Model, opts...)
-	if err != nil {
-		return nil, err
-	}
-	s, ok := model.(scorer)
-	if !ok {
-		return nil, fmt.Errorf("%s: a model of type %T has no margins", c.Model, model)
-	}
-	return s, nil
+	return basket.LoadModel(c.Model, opts...)
 }
 
 func outputNames(width int) []string {

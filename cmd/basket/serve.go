@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/basket-go/basket"
@@ -19,64 +19,61 @@ type serveCmd struct {
 	Data    string `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet."`
 	Model   string `required:"" placeholder:"FILE" help:"Model file."`
 	Addr    string `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
-	Logs    string `placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if it is not there. No logs are written without it."`
+	Logs    string `placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if missing. Without it no logs are written."`
 	Meaning string `enum:"last-order,next-order" default:"last-order" help:"Which order a feature row describes: last-order or next-order (${default})."`
 }
 
 func (c *serveCmd) Run(ctx context.Context, term terminal) (err error) {
 	var opts []basket.Option
-	tell := func(basket.ServiceEvent) {}
+	logEvent := func(string, error) {}
 	if c.Logs != "" {
-		if err := os.MkdirAll(c.Logs, 0o750); err != nil {
-			return err
-		}
 		report := func(err error) { fmt.Fprintln(term.err, err) }
-		service, openErr := serve.OpenLogFile(filepath.Join(c.Logs, "service_metrics.txt"), basket.ServiceLogHeader, report)
+		logs, openErr := serve.OpenLogs(c.Logs, report)
 		if openErr != nil {
 			return openErr
 		}
-		defer func() { err = errors.Join(err, service.Close()) }()
-		model, openErr := serve.OpenLogFile(filepath.Join(c.Logs, "model_metrics.txt"), basket.ModelLogHeader, report)
-		if openErr != nil {
-			return openErr
-		}
-		defer func() { err = errors.Join(err, model.Close()) }()
-		serve.ReopenOnHangup(ctx, report, service, model)
-		logger := basket.NewTextLogger(service)
-		opts = append(opts, basket.WithServiceLogger(logger), basket.WithModelLogger(basket.NewTextLogger(model)))
-		tell = func(e basket.ServiceEvent) {
-			e.Time = time.Now()
-			logger.LogService(ctx, e)
+		defer func() { err = errors.Join(err, logs.Close()) }()
+		serve.ReopenOnHangup(ctx, logs, report)
+		opts = append(opts, basket.WithServiceLogger(logs.Service), basket.WithModelLogger(logs.Model))
+		logEvent = func(message string, err error) {
+			logs.Service.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: message, Err: err})
 		}
 	}
-	p, err := c.predictor(opts)
+	listener, p, err := c.start(ctx, opts, logEvent)
 	if err != nil {
-		tell(basket.ServiceEvent{Message: "Failed to initialize API", Err: err})
+		logEvent("Failed to initialize API", err)
 		return err
 	}
-	listener, err := net.Listen("tcp", c.Addr)
-	if err != nil {
-		tell(basket.ServiceEvent{Message: "Failed to initialize API", Err: err})
-		return err
-	}
-	debug.FreeOSMemory() // the orders' files are not needed again
-	tell(basket.ServiceEvent{Message: "API initialized successfully"})
+	logEvent("API initialized successfully", nil)
 	fmt.Fprintf(term.out, "serving on http://%s\n", listener.Addr())
 	return serve.Run(ctx, listener, basket.NewHandler(p))
 }
 
-func (c *serveCmd) predictor(opts []basket.Option) (*basket.Predictor, error) {
+// start loads model and data, and listens.
+func (c *serveCmd) start(ctx context.Context, opts []basket.Option, logEvent func(string, error)) (net.Listener, *basket.Predictor, error) {
 	model, err := basket.LoadModel(c.Model)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	history, err := basketparquet.Materialize(os.DirFS(c.Data), meaning(c.Meaning))
+	if model.Info().NamesFrom == "default" {
+		logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(model.Features(), ", "), nil)
+	}
+	history, err := basketparquet.Materialize(ctx, os.DirFS(c.Data), meaning(c.Meaning))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	store, err := basket.NewMemoryStore(history.Latest())
+	store, err := basket.NewMemoryStore(history.Latest(ctx))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return basket.New(append(opts, basket.WithStore(store), basket.WithModel(model))...)
+	p, err := basket.New(append(opts, basket.WithStore(store), basket.WithModel(model))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	debug.FreeOSMemory() // what reading the data has used
+	return listener, p, nil
 }

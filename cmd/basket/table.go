@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -21,9 +22,9 @@ import (
 type table struct {
 	path    string
 	columns []string
-	rows    func(columns []string) iter.Seq2[[]float64, error] // row-major batches, valid until the next
-	size    int64                                              // of the work, in units of its own
-	done    func() int64                                       // how much of it is done
+	rows    func(ctx context.Context, columns []string) iter.Seq2[[]float64, error] // row-major batches, valid until the next
+	size    int64                                                                   // of the work, in units of its own
+	done    func() int64                                                            // how much of it is done
 	close   func()
 }
 
@@ -61,9 +62,9 @@ func openParquet(f *os.File, size int64) (*table, error) {
 	t := &table{columns: file.Columns(), size: file.NumRows()}
 	done := int64(0)
 	t.done = func() int64 { return done }
-	t.rows = func(columns []string) iter.Seq2[[]float64, error] {
+	t.rows = func(ctx context.Context, columns []string) iter.Seq2[[]float64, error] {
 		return func(yield func([]float64, error) bool) {
-			for rows, err := range file.Rows(columns...) {
+			for rows, err := range file.Rows(ctx, columns...) {
 				done += int64(len(rows) / len(columns))
 				if !yield(rows, err) {
 					return
@@ -97,13 +98,13 @@ func openCSV(f *os.File, size int64) (*table, error) {
 	}
 	return &table{
 		columns: header, size: size, done: r.InputOffset,
-		rows: func(columns []string) iter.Seq2[[]float64, error] {
-			return func(yield func([]float64, error) bool) { readCSV(r, header, columns, yield) }
+		rows: func(ctx context.Context, columns []string) iter.Seq2[[]float64, error] {
+			return func(yield func([]float64, error) bool) { readCSV(ctx, r, header, columns, yield) }
 		},
 	}, nil
 }
 
-func readCSV(r *csv.Reader, header, columns []string, yield func([]float64, error) bool) {
+func readCSV(ctx context.Context, r *csv.Reader, header, columns []string, yield func([]float64, error) bool) {
 	at := make([]int, len(columns))
 	for j, name := range columns {
 		at[j] = slices.Index(header, name)
@@ -128,6 +129,10 @@ func readCSV(r *csv.Reader, header, columns []string, yield func([]float64, erro
 			batch = append(batch, v)
 		}
 		if len(batch) == cap(batch) {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
 			if !yield(batch, nil) {
 				return
 			}

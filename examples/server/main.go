@@ -20,7 +20,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -53,13 +52,18 @@ func main() {
 }
 
 func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (err error) {
-	serviceLog, modelLog, closeLogs, err := openLogs(ctx, logs)
-	if err != nil {
-		return err
+	serviceLog, modelLog := serve.NewTextLogger(os.Stderr), serve.NewTextLogger(os.Stderr)
+	if logs != "" {
+		report := func(err error) { fmt.Fprintln(os.Stderr, err) }
+		files, openErr := serve.OpenLogs(logs, report)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, files.Close()) }()
+		serve.ReopenOnHangup(ctx, files, report)
+		serviceLog, modelLog = files.Service, files.Model
 	}
-	defer func() { err = errors.Join(err, closeLogs()) }()
-
-	p, userID, err := newPredictor(data, model, serviceLog, modelLog)
+	p, userID, err := newPredictor(ctx, data, model, serviceLog, modelLog)
 	if err != nil {
 		serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "Failed to initialize API", Err: err})
 		return err
@@ -73,8 +77,8 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 	return serve.Run(ctx, listener, basket.NewHandler(p))
 }
 
-// newPredictor loads what it is to serve, and names a user of it.
-func newPredictor(data, model string, serviceLog, modelLog *basket.TextLogger) (*basket.Predictor, string, error) {
+// newPredictor loads shop and model, and returns a user ID of the shop.
+func newPredictor(ctx context.Context, data, model string, serviceLog, modelLog *serve.TextLogger) (*basket.Predictor, string, error) {
 	shop, err := fs.Sub(demo, "demo")
 	if err != nil {
 		return nil, "", err
@@ -83,15 +87,18 @@ func newPredictor(data, model string, serviceLog, modelLog *basket.TextLogger) (
 	if data != "" {
 		shop, userID = os.DirFS(data), ""
 	}
-	history, err := basketparquet.Materialize(shop, basket.LastOrder)
+	history, err := basketparquet.Materialize(ctx, shop, basket.LastOrder)
 	if err != nil {
 		return nil, "", err
 	}
-	store, err := basket.NewMemoryStore(history.Latest())
+	store, err := basket.NewMemoryStore(history.Latest(ctx))
 	if err != nil {
 		return nil, "", err
 	}
-	for row := range history.Latest() {
+	for row, err := range history.Latest(ctx) {
+		if err != nil {
+			return nil, "", err
+		}
 		userID = cmp.Or(userID, row.UserID)
 		break
 	}
@@ -106,7 +113,7 @@ func newPredictor(data, model string, serviceLog, modelLog *basket.TextLogger) (
 	return p, userID, err
 }
 
-func loadModel(path string) (basket.Model, error) {
+func loadModel(path string) (*basket.FileModel, error) {
 	if path != "" {
 		return basket.LoadModel(path)
 	}
@@ -116,28 +123,4 @@ func loadModel(path string) (basket.Model, error) {
 	}
 	defer file.Close()
 	return basket.ReadModel(file)
-}
-
-// openLogs opens both logs in dir, or else on standard error, and returns what
-// writes out their last lines.
-func openLogs(ctx context.Context, dir string) (service, model *basket.TextLogger, closeLogs func() error, err error) {
-	if dir == "" {
-		both := basket.NewTextLogger(os.Stderr)
-		return both, both, func() error { return nil }, nil
-	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, nil, nil, err
-	}
-	report := func(err error) { fmt.Fprintln(os.Stderr, err) }
-	s, err := serve.OpenLogFile(filepath.Join(dir, "service_metrics.txt"), basket.ServiceLogHeader, report)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	m, err := serve.OpenLogFile(filepath.Join(dir, "model_metrics.txt"), basket.ModelLogHeader, report)
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, s.Close())
-	}
-	serve.ReopenOnHangup(ctx, report, s, m)
-	closeLogs = func() error { return errors.Join(s.Close(), m.Close()) }
-	return basket.NewTextLogger(s), basket.NewTextLogger(m), closeLogs, nil
 }

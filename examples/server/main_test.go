@@ -160,7 +160,7 @@ func TestServer_stops(t *testing.T) {
 	}
 }
 
-// TestServer_fails: what goes wrong at the start is told in one line.
+// TestServer_fails: a failure at the start is reported in one line.
 func TestServer_fails(t *testing.T) {
 	empty := t.TempDir()
 	for _, args := range [][]string{

@@ -1,130 +1,96 @@
 package forest
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
-// An engine is a way to predict. All give the same bits.
-type engine int8
+// An engine computes margins. It has all data that it needs, and is immutable and
+// safe for concurrent use. All engines give the same bits.
+//
+// Forest.margins calls margins by the engine's type, not through the interface,
+// and says why; a new engine needs a case there.
+type engine interface {
+	margins(dst, rows []float64) // lengths match; see Forest.Margin
+	name() string                // one word; see Forest.Engine
+	bytes() int                  // of its tables
+}
+
+// An engineKind selects an engine.
+type engineKind int8
 
 const (
-	engineBest   engine = iota // what the others are expected to cost decides
-	engineNarrow               // a table with masks of 32 bits
-	engineWide                 // a table with masks of 64 bits
-	engineStairs
-	engineWalk
+	bestEngine   engineKind = iota // the one with the least estimated cost
+	narrowEngine                   // quickscorer with bitvectors of 32 bits
+	wideEngine                     // quickscorer with bitvectors of 64 bits
+	binnedEngine
+	walkEngine
 )
 
-// Bounds of the table: of its size, which should be that of a core's cache, or of
-// its share in that of all cores; and of the work of making it, some nanoseconds a
-// question.
-const (
-	maxTableBytes = 8 << 20
-	maxQuestions  = 16 << 20
-)
-
-// Engine tells how f predicts: "table, 92 KB", say; "table, 3688 KB, and walk" if
-// the table covers the trees' crowns only; "stairs, 137 KB"; or "walk". With
-// "lanes" after its size a table is read by AVX-512.
-func (f *Forest) Engine() string {
-	switch {
-	case f.table != nil:
-		return f.table.String()
-	case f.table32 != nil:
-		return f.table32.String()
-	case f.stairs != nil:
-		return fmt.Sprintf("stairs, %d KB", (8*len(f.stairs.nodes)+1023)/1024)
+// newEngine returns an engine of the kind, or nodeWalk if t does not permit it.
+func newEngine(t *trees, kind engineKind) engine {
+	if t.sum32 {
+		return choose[float32](t, kind)
 	}
-	return "walk"
+	return choose[float64](t, kind)
 }
 
-// String tells the size of the masks.
-func (t *table[F]) String() string {
-	s := fmt.Sprintf("table, %d KB", (8*len(t.masks)+1023)/1024)
-	if t.lanes != nil {
-		s += ", lanes"
-	}
-	if t.rest != nil {
-		s += ", and walk"
-	}
-	return s
-}
-
-// compile makes the engine e.
-func (f *Forest) compile(e engine) {
-	f.plain = f.linear == nil
-	for i := range f.nodes {
-		n := &f.nodes[i]
-		f.plain = f.plain && n.meta&flagsRare == 0 && n.threshold == n.threshold
-	}
-	if f.sum32 {
-		f.table32 = choose[float32](f, e)
-	} else {
-		f.table = choose[float64](f, e)
-	}
-}
-
-// choose makes the engine e, or the one that costs least: it returns the table, or
-// sets f.stairs, or does neither. Costs are in nanoseconds a row, as measured on
-// one machine; on others they are a measure still. Met is how many splits an
-// average row meets, as far as the file tells what is average.
-func choose[F float32 | float64](f *Forest, e engine) *table[F] {
-	splits, met := f.allSplits()
-	trees := float64(len(f.roots))
+// choose is newEngine for sums of type F. Costs are nanoseconds per row, measured
+// on one machine; on others their ratios are still a guide. They depend on the
+// numbers of trees, features with splits, and splits that an average row passes.
+func choose[F float32 | float64](t *trees, kind engineKind) engine {
+	shares := t.shares()
+	splits, passed := t.splits(shares)
+	count := float64(len(t.roots))
 	least := math.Inf(1)
-	if e == engineBest || e == engineWalk {
-		least = 3*trees + 5*met
+	if kind == bestEngine || kind == walkEngine {
+		least = 3*count + 5*passed
 	}
-	var best *table[F]
-	var crowns []crown
+	var best *quickScorer[F]
+	var covered []truncatedTree // what best covers
 	for _, wide := range []bool{false, true} {
-		if e != engineBest && e != engineNarrow && !wide || e != engineBest && e != engineWide && wide {
-			continue
-		}
-		exits := 32
+		exits, only := narrowBits, narrowEngine
 		if wide {
-			exits = 64
+			exits, only = wideBits, wideEngine
 		}
-		c := f.crowns(exits)
-		covered, metThere := f.splits(c)
-		t := newTable[F](f, covered, wide)
-		if t == nil {
+		if kind != bestEngine && kind != only {
 			continue
 		}
-		axes := float64(len(t.axes))
-		cost, add := 6*axes+0.15*axes*float64(t.words), 0.6
-		if t.lanes != nil {
-			cost, add = 2.6*axes+0.04*axes*float64(t.words), 0.5
+		truncated, inside, passedInside := t.truncate(exits, shares)
+		q := newQuickScorer[F](t, inside, wide)
+		if q == nil {
+			continue
 		}
-		switch below := met - metThere; {
-		case f.linear != nil:
-			cost += 13 * trees
-		case len(covered) == len(splits):
-			cost += add * trees
-		case f.plain:
-			cost += 1.6*trees + 12*below
+		features := float64(len(q.intervals))
+		cost, perTree := 6*features+0.15*features*float64(q.words), 0.6
+		if q.avx512 != nil {
+			cost, perTree = 2.6*features+0.04*features*float64(q.words), 0.5
+		}
+		switch outside := passed - passedInside; {
+		case t.linear != nil:
+			cost += 13 * count
+		case len(inside) == len(splits):
+			cost += perTree * count
+		case t.plain:
+			cost += 1.6*count + 12*outside
 		default:
-			cost += 1.6*trees + 20*below
+			cost += 1.6*count + 20*outside
 		}
 		if cost < least {
-			best, crowns, least = t, c, cost
+			best, covered, least = q, truncated, cost
 		}
 	}
-	if e == engineStairs || e == engineBest && least > 5*trees {
-		if s := newStairs(f, splits); s != nil {
-			cost := 8*float64(len(s.slots)) + 4*trees + 0.7*met
-			if 8*len(s.nodes) > 1<<20 {
-				cost += 4*trees + 0.7*met // waits for a cache that is farther away
+	if kind == binnedEngine || kind == bestEngine && least > 5*count {
+		if b := newBinned(t, splits); b != nil {
+			cost := 8*float64(len(b.columns)) + 4*count + 0.7*passed
+			if 8*len(b.nodes) > 1<<20 {
+				cost += 4*count + 0.7*passed // the nodes exceed the second-level cache
 			}
 			if cost < least {
-				f.stairs = s
-				return nil
+				return b
 			}
 		}
 	}
-	if best != nil {
-		best.fill(f, crowns)
+	if best == nil {
+		return nodeWalk{t}
 	}
+	best.fill(covered)
 	return best
 }

@@ -6,29 +6,44 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
-var engines = map[string]engine{
-	"best": engineBest, "narrow": engineNarrow, "wide": engineWide, "stairs": engineStairs, "walk": engineWalk,
+var engines = map[string]engineKind{
+	"best": bestEngine, "narrow": narrowEngine, "wide": wideEngine, "binned": binnedEngine, "walk": walkEngine,
 }
 
-// name tells which engine f has.
-func (f *Forest) name() string {
-	switch {
-	case f.table != nil && f.table.wide, f.table32 != nil && f.table32.wide:
-		return "wide"
-	case f.table != nil, f.table32 != nil:
-		return "narrow"
-	case f.stairs != nil:
-		return "stairs"
+// kind returns the key of f's engine in engines.
+func (f *Forest) kind() string {
+	wide := false
+	switch e := f.engine.(type) {
+	case *quickScorer[float64]:
+		wide = e.wide
+	case *quickScorer[float32]:
+		wide = e.wide
+	default:
+		return e.name()
 	}
-	return "walk"
+	if wide {
+		return "wide"
+	}
+	return "narrow"
 }
 
-// plant makes a model of trees with so many leaves each.
+// truncated reports whether f's engine covers trees in part.
+func (f *Forest) truncated() bool {
+	switch e := f.engine.(type) {
+	case *quickScorer[float64]:
+		return e.resume != nil
+	case *quickScorer[float32]:
+		return e.resume != nil
+	}
+	return false
+}
+
+// plant makes a model of trees with the given numbers of leaves.
 func plant(r *rand.Rand, features int, sizes ...int) *grower {
 	g := &grower{Rand: r, model: &Model{Features: features, Base: []float64{float64(float32(r.NormFloat64()))}}, wrap: -1}
 	g.values = []float64{
@@ -61,7 +76,7 @@ func (g *grower) rows(n int) []float64 {
 	return rows
 }
 
-// checkEngines holds all engines, with lanes and without, against the oracle.
+// checkEngines compares all engines, with AVX-512 and without, with the oracle.
 func checkEngines(t *testing.T, m *Model, rows []float64) {
 	t.Helper()
 	var want []float64
@@ -74,22 +89,19 @@ func checkEngines(t *testing.T, m *Model, rows []float64) {
 			t.Fatal(err)
 		}
 		checkEngine(t, name, f, rows, want)
-		if f.laned() {
-			checkEngine(t, name, withoutLanes(t, m, e), rows, want)
+		if f.usesAVX512() {
+			checkEngine(t, name, withoutAVX512(t, m, e), rows, want)
 		}
 	}
 }
 
-// laned reports whether f is read by lanes.
-func (f *Forest) laned() bool {
-	return f.table != nil && f.table.lanes != nil || f.table32 != nil && f.table32.lanes != nil
-}
+func (f *Forest) usesAVX512() bool { return f.Engine() == "quickscorer-avx512" }
 
-// withoutLanes is newForest as on a processor without lanes.
-func withoutLanes(t testing.TB, m *Model, e engine) *Forest {
+// withoutAVX512 is newForest as on a processor without AVX-512.
+func withoutAVX512(t testing.TB, m *Model, e engineKind) *Forest {
 	t.Helper()
-	defer func(have bool) { lanes = have }(lanes)
-	lanes = false
+	defer func(has bool) { hasAVX512 = has }(hasAVX512)
+	hasAVX512 = false
 	f, err := newForest(m, e)
 	if err != nil {
 		t.Fatal(err)
@@ -97,36 +109,36 @@ func withoutLanes(t testing.TB, m *Model, e engine) *Forest {
 	return f
 }
 
-// checkEngine compares f's margins for all numbers of rows that come with a case of
-// their own.
+// checkEngine compares f's margins for all numbers of rows that engines treat
+// differently.
 func checkEngine(t *testing.T, name string, f *Forest, rows, want []float64) {
 	t.Helper()
-	n, margins := len(rows)/f.features, len(f.base)
+	n, features, margins := len(rows)/f.Features(), f.Features(), f.Margins()
 	for _, count := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 22, 23, 63, 64, 65, 127, 128, 129, n} {
 		count = min(count, n)
 		for first := 0; first == 0 || first < n && first < 50 && count > 0 && count < 10; first += max(count, 1) {
 			count := min(count, n-first)
 			got := make([]float64, count*margins)
-			f.Margin(got, rows[first*f.features:][:count*f.features])
+			f.Margin(got, rows[first*features:][:count*features])
 			for i, v := range got {
 				w := want[first*margins+i]
 				if math.Float64bits(v) != math.Float64bits(w) && !(v != v && w != w) {
-					t.Fatalf("%s (%s, lanes: %t), row %d of %d, %v: margin %d is %v, want %v", name, f.Engine(), f.laned(), i/margins, count,
-						rows[(first+i/margins)*f.features:][:f.features], i%margins, v, w)
+					t.Fatalf("%s (%s), row %d of %d, %v: margin %d is %v, want %v", name, f.Engine(), i/margins, count,
+						rows[(first+i/margins)*features:][:features], i%margins, v, w)
 				}
 			}
 		}
 	}
 }
 
-// TestEngines_sizes has trees with fewer, as many and more leaves than a mask has
-// bits, in forests with fewer, as many and more trees than go side by side.
+// TestEngines_sizes has trees with fewer leaves than a bitvector has bits, as many,
+// and more, in forests with fewer trees than are walked at a time, as many, and more.
 func TestEngines_sizes(t *testing.T) {
 	for i, leaves := range []int{1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 257} {
 		t.Run(fmt.Sprintf("leaves=%d", leaves), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(leaves), 1))
 			for _, trees := range []int{1, 2, 7, 8, 9, 17, 70} {
-				if trees == 70 && leaves > 65 { // as many as lanes take in a step, and more
+				if trees == 70 && leaves > 65 { // more than AVX-512 takes at a time
 					continue
 				}
 				for _, sum32 := range []bool{false, true} {
@@ -143,7 +155,7 @@ func TestEngines_sizes(t *testing.T) {
 }
 
 // TestEngines_mixed has trees of many sizes, several outputs, more features than
-// are held on the stack, and more words than are held between two steps.
+// stackOperands, and more words than chunkWords.
 func TestEngines_mixed(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, features := range []int{1, 5, 31, 33, 40} {
@@ -163,7 +175,7 @@ func TestEngines_mixed(t *testing.T) {
 	}
 }
 
-// TestEngines_random has all kinds of splits and leaves, linear ones too.
+// TestEngines_random has all kinds of splits and leaves, including linear ones.
 func TestEngines_random(t *testing.T) {
 	for seed := range uint64(60) {
 		g := newGrower(rand.New(rand.NewPCG(seed, 11)))
@@ -171,7 +183,7 @@ func TestEngines_random(t *testing.T) {
 	}
 }
 
-// TestEngines_cuts asks at each threshold and around it.
+// TestEngines_cuts has values at each threshold and around it.
 func TestEngines_cuts(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	ts := thresholds(r)
@@ -180,7 +192,7 @@ func TestEngines_cuts(t *testing.T) {
 	for i := range g.model.Trees {
 		for j := range g.model.Trees[i].Nodes {
 			n := &g.model.Trees[i].Nodes[j]
-			n.Threshold = ts[r.IntN(40)] // the awkward ones, many times
+			n.Threshold = ts[r.IntN(40)] // the special ones, many times
 			if i%2 == 0 {
 				n.Threshold = ts[r.IntN(len(ts))]
 			}
@@ -196,7 +208,7 @@ func TestEngines_cuts(t *testing.T) {
 	checkEngines(t, g.threshold().model, rows)
 }
 
-// TestEngines_odd has what adds nothing but must be added right.
+// TestEngines_odd has sums of zeros, infinities and NaN.
 func TestEngines_odd(t *testing.T) {
 	zero := math.Copysign(0, -1)
 	for _, leaves := range [][]float64{{zero, zero}, {math.NaN(), 1}, {math.Inf(1), math.Inf(-1)}, {1e300, -1e300}} {
@@ -212,9 +224,9 @@ func TestEngines_odd(t *testing.T) {
 	}
 }
 
-// TestEngines_taken checks that the engines are those that were asked for, and
-// that the choice falls on the expected one.
-func TestEngines_taken(t *testing.T) {
+// TestEngines_chosen checks that newForest makes the engine that is asked for, and
+// that the choice is the expected one.
+func TestEngines_chosen(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	small := plant(r, 4, slices.Repeat([]int{31}, 100)...).threshold().model
 	for name, e := range engines {
@@ -225,33 +237,42 @@ func TestEngines_taken(t *testing.T) {
 		if name == "best" {
 			name = "narrow"
 		}
-		if f.name() != name {
-			t.Errorf("engine %d: %s", e, f.name())
+		if f.kind() != name {
+			t.Errorf("engine %d: %s", e, f.kind())
 		}
+	}
+	scorer := "quickscorer"
+	if hasAVX512 {
+		scorer = "quickscorer-avx512"
 	}
 	tests := []struct {
 		model *Model
 		want  string
+		bytes int
 	}{
-		{small, "table, "},
-		{plant(r, 4, 40, 60, 64).threshold().model, "table, "},
-		{plant(r, 2000, slices.Repeat([]int{40}, 100)...).threshold().model, "walk"},
-		{plant(r, 20, slices.Repeat([]int{3000}, 100)...).threshold().model, "stairs, "},
-		{plant(r, 4, 1, 1).model, "walk"},
+		{small, scorer, 0},
+		{plant(r, 4, 40, 60, 64).threshold().model, scorer, 0},
+		{plant(r, 2000, slices.Repeat([]int{40}, 100)...).threshold().model, "walk", 16 * 79 * 100},
+		{plant(r, 20, slices.Repeat([]int{3000}, 100)...).threshold().model, "binned", 0},
+		{plant(r, 4, 1, 1).model, "walk", 32},
 	}
 	for _, test := range tests {
 		f, err := New(test.model)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(f.Engine(), test.want) || strings.HasSuffix(f.Engine(), "and walk") {
-			t.Errorf("engine %q, want %q", f.Engine(), test.want)
+		if f.Engine() != test.want || f.truncated() {
+			t.Errorf("engine %q, truncated %t, want %q", f.Engine(), f.truncated(), test.want)
+		}
+		nodes := int(unsafe.Sizeof(node{})) * len(f.trees.nodes)
+		if b := f.EngineBytes(); b < nodes/4 || b > 100*nodes || test.bytes > 0 && b != test.bytes {
+			t.Errorf("%s: %d bytes for %d bytes of nodes, want %d", test.want, b, nodes, test.bytes)
 		}
 	}
 }
 
-// TestNew_bounded makes forests for which tables would be large, and looks at what
-// New takes.
+// TestNew_bounded makes forests for which tables would be large, and checks time and
+// memory of New.
 func TestNew_bounded(t *testing.T) {
 	wide := plant(rand.New(rand.NewPCG(1, 1)), 1, slices.Repeat([]int{64}, 2000)...).threshold().model
 	for i := range wide.Trees {
@@ -293,14 +314,15 @@ func TestNew_bounded(t *testing.T) {
 		if bytes > 64<<20+400*uint64(nodes) {
 			t.Errorf("%s: New allocates %d bytes for %d nodes", name, bytes, nodes)
 		}
-		if took > 20*time.Second { // it takes a fifth of a second; machines may be busy
+		if took > 20*time.Second { // a fifth of a second on an idle machine
 			t.Errorf("%s: New takes %v", name, took)
 		}
 	}
 }
 
-// TestMargin_allocates nothing, but what a pool may have lost.
-func TestMargin_allocates(t *testing.T) {
+// TestPredict_allocates checks that prediction allocates nothing except what a pool
+// may have dropped, which the race detector makes it do.
+func TestPredict_allocates(t *testing.T) {
 	g := plant(rand.New(rand.NewPCG(1, 1)), 5, slices.Repeat([]int{100}, 50)...).threshold()
 	rows := g.rows(100)
 	dst := make([]float64, 100)
@@ -312,13 +334,36 @@ func TestMargin_allocates(t *testing.T) {
 		one := testing.AllocsPerRun(100, func() { f.Predict(dst[:1], rows[:5]) })
 		all := testing.AllocsPerRun(100, func() { f.Predict(dst, rows) })
 		if one > 2 || all > 2 {
-			t.Errorf("%s: %v allocations a row, %v for many rows", name, one, all)
+			t.Errorf("%s: %v allocations for a row, %v for many rows", name, one, all)
 		}
 	}
 }
 
-// FuzzWalk demands equal bits of all engines, for a forest grown from a seed and
-// for rows of any bits.
+// TestPredict_doesNotEscape checks that dst and rows stay on the caller's stack, with
+// engines that need no pool.
+func TestPredict_doesNotEscape(t *testing.T) {
+	g := plant(rand.New(rand.NewPCG(1, 1)), 5, slices.Repeat([]int{30}, 50)...).threshold()
+	for _, sum32 := range []bool{false, true} {
+		g.model.Sum32 = sum32
+		for _, name := range []string{"best", "narrow", "wide", "walk"} {
+			f, err := newForest(g.model, engines[name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := testing.AllocsPerRun(100, func() {
+				var dst [8]float64
+				var rows [8 * 5]float64
+				f.Predict(dst[:1], rows[:5])
+				f.Margin(dst[:], rows[:])
+			}); n != 0 {
+				t.Errorf("%s: %v allocations", name, n)
+			}
+		}
+	}
+}
+
+// FuzzWalk compares the bits of all engines, for a random forest and rows of any
+// bits.
 func FuzzWalk(f *testing.F) {
 	f.Add(uint64(1), []byte("\x00\x00\x00\x00\x00\x00\xf8\x7f01234567"))
 	f.Add(uint64(2), []byte("\x00\x00\x00\x00\x00\x00\xf0\xff\x00\x00\x00\x00\x00\x00\x00\x80"))

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A grower makes random trees and remembers the values at which their splits
-// change sides.
+// A grower makes random trees and collects the values around their cut points.
 type grower struct {
 	*rand.Rand
 	model  *Model
@@ -52,7 +51,7 @@ func (g *grower) tree(leaves int, linear bool) {
 	g.model.Trees = append(g.model.Trees, t)
 }
 
-// grow appends a subtree and returns what its parent calls it.
+// grow appends a subtree and returns its number as its parent's child.
 func (g *grower) grow(t *Tree, leaves int) int32 {
 	if leaves == 1 {
 		t.Leaves = append(t.Leaves, float64(float32(g.NormFloat64())))
@@ -108,8 +107,7 @@ func (g *grower) row() []float64 {
 	return row
 }
 
-// oracle is prediction as the Model's comments define it, one rule after the
-// other.
+// oracle computes margins as the comments of Model define them, rule by rule.
 func oracle(m *Model, row []float64) []float64 {
 	sums := append([]float64(nil), m.Base...)
 	zero := func(v float64) bool { return v >= -ZeroBound && v <= ZeroBound }
@@ -184,8 +182,7 @@ func oracle(m *Model, row []float64) []float64 {
 	return sums
 }
 
-// TestForest_equalsOracle grows random forests and holds each prediction
-// against the oracle, to the last bit.
+// TestForest_equalsOracle compares random forests with the oracle, to the last bit.
 func TestForest_equalsOracle(t *testing.T) {
 	for seed := range uint64(300) {
 		g := newGrower(rand.New(rand.NewPCG(seed, 7)))
@@ -201,7 +198,7 @@ func TestForest_equalsOracle(t *testing.T) {
 		got := make([]float64, n*f.Margins())
 		f.Margin(got, rows)
 		for i := range n {
-			row := rows[i*f.features:][:f.features]
+			row := rows[i*f.trees.features:][:f.trees.features]
 			for k, want := range oracle(g.model, row) {
 				if math.Float64bits(got[i*f.Margins()+k]) != math.Float64bits(want) {
 					t.Fatalf("seed %d: row %v: margin %d is %v, want %v", seed, row, k, got[i*f.Margins()+k], want)
@@ -255,18 +252,18 @@ func TestNew_refuses(t *testing.T) {
 	}
 }
 
-// TestNew_refusesIsland has as many nodes as leaves ask for, but a cycle that
-// the root never reaches.
-func TestNew_refusesIsland(t *testing.T) {
+// TestNew_refusesUnreachable has the right number of nodes, but a cycle that the root
+// does not reach.
+func TestNew_refusesUnreachable(t *testing.T) {
 	tree := Tree{Leaves: []float64{1, 2, 3}, Nodes: []Node{{Left: ^0, Right: ^1}, {Left: 1, Right: ^2}}}
 	_, err := New(&Model{Features: 1, Base: []float64{0}, Trees: []Tree{tree}})
-	if err == nil || !strings.Contains(err.Error(), "hang in the air") {
+	if err == nil || !strings.Contains(err.Error(), "2 of 5 nodes and leaves are unreachable from the root") {
 		t.Errorf("New: %v", err)
 	}
 }
 
-// TestLinks checks the shape of each link; its bits are checked against the
-// libraries' own answers, where the models are.
+// TestLinks checks each link at simple margins; the readers' tests compare its bits
+// with the libraries' predictions.
 func TestLinks(t *testing.T) {
 	tests := []struct {
 		link    Link

@@ -9,25 +9,25 @@ import (
 // A Link turns a row's margins into its predictions.
 type Link int8
 
-// The links. Those with 32 compute in float32, as XGBoost does.
+// The links of a margin s. Those with 32 compute in float32, as XGBoost does.
 const (
 	LinkIdentity     Link = iota
 	LinkSignedSquare      // sign(s)*s*s
 	LinkExp               // exp(s)
-	LinkSigmoid           // 1/(1+exp(-p*s)), p being Model.Sigmoid
+	LinkSigmoid           // 1/(1+exp(-p*s)), where p is Model.Sigmoid
 	LinkLog1pExp          // log(1+exp(s))
-	LinkSoftmax           // exp(s) of each over the sum of all
+	LinkSoftmax           // exp(s), divided by its sum over all margins
 	LinkExp32             // exp(s)
 	LinkSigmoid32         // 1/(1+exp(-s))
-	LinkSoftmax32         // exp(s) of each over the sum of all
-	LinkArgmax            // the number of the largest margin, the first of equals
+	LinkSoftmax32         // exp(s), divided by its sum over all margins
+	LinkArgmax            // the number of the largest margin; of equal ones, the first
 	LinkPositive          // 1 if s > 0, else 0
 	LinkSorted            // the margins in ascending order
 
 	linkEnd
 )
 
-// Outputs is the number of predictions that l makes of a row's margins.
+// Outputs is the number of predictions that l makes of the margins of a row.
 func (l Link) Outputs(margins int) int {
 	if l == LinkArgmax {
 		return 1
@@ -46,15 +46,15 @@ func (f *Forest) finish(s []float64) {
 }
 
 // Apply turns the margins of one row, in s, into its predictions, in place; p is
-// the factor of LinkSigmoid. With LinkArgmax only s[0] is a prediction. The links
-// with 32 want float32 values.
+// the factor of LinkSigmoid. With LinkArgmax only s[0] is a prediction. The margins
+// of links with 32 must be float32 values.
 func (l Link) Apply(s []float64, p float64) {
 	switch l {
 	case LinkIdentity:
 	case LinkSignedSquare:
 		for k, x := range s {
 			s[k] = math.Copysign(x*x, x)
-			if x == 0 || x != x { // sign(0) is 0, of either sign; NaN stays NaN
+			if x == 0 || x != x { // sign(s) is 0 for 0 and -0; NaN remains NaN
 				s[k] = float64(x * x)
 			}
 		}
@@ -98,7 +98,7 @@ func (l Link) Apply(s []float64, p float64) {
 			}
 		}
 	case LinkSorted:
-		for i, x := range s { // by insertion, so that NaN stays as XGBoost leaves it
+		for i, x := range s { // insertion sort, which places NaN as XGBoost's sort does
 			for i > 0 && s[i-1] > x {
 				s[i] = s[i-1]
 				i--
@@ -108,7 +108,7 @@ func (l Link) Apply(s []float64, p float64) {
 	}
 }
 
-// softmax follows LightGBM's: include/LightGBM/utils/common.h, Softmax.
+// softmax is LightGBM's: include/LightGBM/utils/common.h, Softmax.
 func softmax(s []float64) {
 	most := s[0]
 	for _, x := range s[1:] {
@@ -124,8 +124,8 @@ func softmax(s []float64) {
 	}
 }
 
-// sigmoid32 follows XGBoost's: src/common/math.h, Sigmoid, 3.2.0. The 1e-16 that
-// it adds to the denominator is lost there, for float32 has no room for it.
+// sigmoid32 is XGBoost's: src/common/math.h, Sigmoid, 3.2.0. That adds 1e-16 to
+// the denominator, which in float32 does not change it.
 func sigmoid32(x float32) float32 {
 	x = -x
 	if 88.7 < x { // false for NaN
@@ -134,12 +134,12 @@ func sigmoid32(x float32) float32 {
 	return 1 / (libm.Exp32(x) + 1)
 }
 
-// softmax32 follows XGBoost's: src/common/math.h, Softmax, 3.2.0. The sum alone
-// is kept in float64.
+// softmax32 is XGBoost's: src/common/math.h, Softmax, 3.2.0. Only the sum is
+// float64.
 func softmax32(s []float64) {
 	most := float32(s[0])
 	for _, v := range s[1:] {
-		if x := float32(v); x > most || most != most { // fmaxf: NaN loses
+		if x := float32(v); x > most || most != most { // as fmaxf, which ignores NaN
 			most = x
 		}
 	}

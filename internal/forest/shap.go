@@ -11,48 +11,50 @@ import (
 const maxExplainDepth = 1024
 
 // Explain sets dst to the SHAP contribution of each feature of row to the first
-// margin, and returns the bias, the expected margin: bias plus the sum of dst is
-// the margin. It is the path-dependent TreeSHAP of Lundberg, Erion and Lee,
-// "Consistent Individualized Feature Attribution for Tree Ensembles" (2018),
-// algorithm 2, as LightGBM's pred_contrib and XGBoost's pred_contribs have it: a
-// feature that is not known sends a row both ways, weighted by the training rows
-// that went there. Those weights are normed at each split, for files round them.
+// margin, and returns the bias, the expected margin; bias plus the sum of dst is
+// the margin. It is path-dependent TreeSHAP (S. Lundberg, G. Erion and S. Lee,
+// "Consistent Individualized Feature Attribution for Tree Ensembles", 2018,
+// algorithm 2), as in LightGBM's pred_contrib and XGBoost's pred_contribs: if a
+// feature is not in the subset, the row takes both sides of its splits, weighted
+// by the training rows that took each. The weights are normalized at each split,
+// because files round them.
 //
-// It allocates; its cost grows with leaves times the square of the features on a
-// path. Between trees it looks at ctx. Len(dst) and len(row) are Features. Errors
-// other than ctx's are of the model: no row of it can be explained.
+// Explain allocates. Its cost grows with the number of leaves times the square of
+// the number of features on a path. It checks ctx before each tree. Len(dst) and
+// len(row) are Features. An error that is not ctx's applies to all rows.
 func (f *Forest) Explain(ctx context.Context, dst, row []float64) (bias float64, err error) {
+	t := f.trees
 	switch {
-	case len(dst) != f.features || len(row) != f.features:
-		return 0, fmt.Errorf("%d values and room for %d contributions: want %d of each", len(row), len(dst), f.features)
-	case len(f.base) != 1:
-		return 0, fmt.Errorf("%d margins: only a model of one can be explained", len(f.base))
-	case f.linear != nil:
-		return 0, errors.New("linear leaves have no contributions")
-	case f.cover == nil && f.leaves > len(f.roots):
-		return 0, errors.New("the file does not tell how many rows went through each node")
-	case f.depth > maxExplainDepth:
-		return 0, fmt.Errorf("trees of depth %d: at most %d can be explained", f.depth, maxExplainDepth)
+	case len(dst) != t.features || len(row) != t.features:
+		return 0, fmt.Errorf("%d values and %d contributions: want %d of each", len(row), len(dst), t.features)
+	case len(t.base) != 1:
+		return 0, fmt.Errorf("%d margins: contributions are defined for models with one", len(t.base))
+	case t.linear != nil:
+		return 0, errors.New("linear leaves: contributions are defined for constant leaves only")
+	case t.cover == nil && t.leaves > len(t.roots):
+		return 0, errors.New("contributions need the number of training rows of each node, which the file does not record")
+	case t.depth > maxExplainDepth:
+		return 0, fmt.Errorf("trees of depth %d: want at most %d for contributions", t.depth, maxExplainDepth)
 	}
 	clear(dst)
-	e := explainer{f: f, dst: make([]float64, f.features), row: row, width: min(f.depth, f.features) + 2}
-	e.paths = make([]step, (f.depth+1)*e.width)
-	bias = f.base[0]
-	for _, root := range f.roots {
+	e := explainer{trees: t, dst: make([]float64, t.features), row: row, width: min(t.depth, t.features) + 2}
+	e.paths = make([]element, (t.depth+1)*e.width)
+	bias = t.base[0]
+	for _, root := range t.roots {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		clear(e.dst)
-		mean, err := e.node(root, 0, nil, step{feature: -1, zero: 1, one: 1})
+		mean, err := e.visit(root, 0, nil, element{feature: -1, zero: 1, one: 1})
 		if err != nil {
 			return 0, err
 		}
-		bias = f.add32(bias, mean)
+		bias = t.sum(bias, mean)
 		for j, c := range e.dst {
-			dst[j] = f.add32(dst[j], c)
+			dst[j] = t.sum(dst[j], c)
 		}
 	}
-	if f.sum32 {
+	if t.sum32 {
 		var margin [1]float64
 		f.Margin(margin[:], row)
 		return Share(dst, bias, margin[0]), nil
@@ -60,19 +62,11 @@ func (f *Forest) Explain(ctx context.Context, dst, row []float64) (bias float64,
 	return bias, nil
 }
 
-// add32 adds as the forest does.
-func (f *Forest) add32(a, b float64) float64 {
-	if f.sum32 {
-		return float64(float32(a) + float32(b))
-	}
-	return a + b
-}
-
-// Share deals out what a margin differs from the sum of bias and contributions,
-// because float32 rounded them along different ways: alike to the bias, which it
-// returns, and to all features that contribute. That is about a millionth of the
-// largest of them, as much as XGBoost leaves unsaid. A margin that overflowed is
-// left alone.
+// Share corrects bias, which it returns, and the contributions in dst so that they
+// add up to margin. In float32 their sum is rounded differently from the margin, by
+// about a millionth of the largest term; XGBoost leaves that difference. Share
+// distributes it equally over the bias and the contributions that are not zero. If
+// the difference is infinite or NaN, it changes nothing.
 func Share(dst []float64, bias, margin float64) float64 {
 	rest, n := margin-bias, 1
 	for _, c := range dst {
@@ -93,43 +87,43 @@ func Share(dst []float64, bias, margin float64) float64 {
 	return bias + part
 }
 
-// A step is a feature on the way to a node.
-type step struct {
+// An element is a feature on the path to a node; the paper's d, z, o and w.
+type element struct {
 	feature int32
-	zero    float64 // share of the rows that go this way if the feature is not known
-	one     float64 // 1 if row goes this way, else 0
-	weight  float64 // of the subsets of the path's features that are one shorter than its place
+	zero    float64 // share of the rows that take the path if the feature is not in the subset
+	one     float64 // 1 if row takes the path, else 0
+	weight  float64 // of all subsets whose size is the element's index in the path
 }
 
 type explainer struct {
-	f        *Forest
+	trees    *trees
 	dst, row []float64
-	paths    []step // width for each depth
+	paths    []element // width for each depth
 	width    int
 }
 
-// node adds the contributions of the leaves below a node that path and then
-// next lead to. It returns the mean of the leaves.
-func (e *explainer) node(at int32, depth int, path []step, next step) (mean float64, err error) {
+// visit adds the contributions of the leaves below a node that is reached by path,
+// extended by next. It returns the mean of the leaves.
+func (e *explainer) visit(at int32, depth int, path []element, next element) (mean float64, err error) {
 	own := e.paths[depth*e.width:][:0:e.width]
 	path = extend(append(own, path...), next)
-	n := &e.f.nodes[at]
+	n := &e.trees.nodes[at]
 	if n.meta&flagLeaf != 0 {
 		for i := 1; i < len(path); i++ {
-			s := &path[i]
-			e.dst[s.feature] += float64(float64(unwoundSum(path, i)*(s.one-s.zero)) * n.threshold)
+			p := &path[i]
+			e.dst[p.feature] += float64(float64(unwoundSum(path, i)*(p.one-p.zero)) * n.threshold)
 		}
 		return n.threshold, nil
 	}
 	feature := int32(n.meta & featureMask)
-	leftCover, rightCover := e.f.cover[n.left], e.f.cover[n.left+1]
+	leftCover, rightCover := e.trees.cover[n.left], e.trees.cover[n.left+1]
 	all := leftCover + rightCover
 	if !(leftCover >= 0 && rightCover >= 0 && all > 0 && !math.IsInf(all, 1)) {
-		return 0, fmt.Errorf("the rows that went through a node's children are %v and %v: want numbers, not both zero", leftCover, rightCover)
+		return 0, fmt.Errorf("covers %v and %v of a node's children: want numbers of training rows, not both zero", leftCover, rightCover)
 	}
-	// A feature that the path has already is taken out of it, and its shares
-	// go on.
-	before := step{zero: 1, one: 1}
+	// If the path has the feature already, its element is replaced by one with the
+	// product of the shares.
+	before := element{zero: 1, one: 1}
 	for i := 1; i < len(path); i++ {
 		if path[i].feature == feature {
 			before = path[i]
@@ -138,20 +132,20 @@ func (e *explainer) node(at int32, depth int, path []step, next step) (mean floa
 		}
 	}
 	left, right := leftCover/all, rightCover/all
-	l := step{feature: feature, zero: before.zero * left}
-	r := step{feature: feature, zero: before.zero * right}
-	if e.f.left(n, e.row[feature]) {
+	l := element{feature: feature, zero: before.zero * left}
+	r := element{feature: feature, zero: before.zero * right}
+	if e.trees.left(n, e.row[feature]) {
 		l.one = before.one
 	} else {
 		r.one = before.one
 	}
-	for i, s := range []step{l, r} {
-		// Where neither row nor any training row goes, nothing is to be had, and
-		// unwind would divide by zero.
-		if s.zero == 0 && s.one == 0 {
+	for i, p := range []element{l, r} {
+		// A side that neither row nor any training row takes contributes nothing,
+		// and unwind would divide by zero.
+		if p.zero == 0 && p.one == 0 {
 			continue
 		}
-		m, err := e.node(n.left+int32(i), depth+1, path, s)
+		m, err := e.visit(n.left+int32(i), depth+1, path, p)
 		if err != nil {
 			return 0, err
 		}
@@ -160,22 +154,22 @@ func (e *explainer) node(at int32, depth int, path []step, next step) (mean floa
 	return mean, nil
 }
 
-// extend adds a step to a path.
-func extend(path []step, s step) []step {
+// extend is EXTEND of the paper: it adds an element to a path.
+func extend(path []element, p element) []element {
 	n := len(path)
 	if n == 0 {
-		s.weight = 1
+		p.weight = 1
 	}
-	path = append(path, s)
+	path = append(path, p)
 	for i := n - 1; i >= 0; i-- {
-		path[i+1].weight += float64(float64(s.one*path[i].weight) * (float64(i+1) / float64(n+1)))
-		path[i].weight = float64(s.zero*path[i].weight) * (float64(n-i) / float64(n+1))
+		path[i+1].weight += float64(float64(p.one*path[i].weight) * (float64(i+1) / float64(n+1)))
+		path[i].weight = float64(p.zero*path[i].weight) * (float64(n-i) / float64(n+1))
 	}
 	return path
 }
 
-// unwind takes step i out of a path: it undoes extend.
-func unwind(path []step, i int) []step {
+// unwind is UNWIND of the paper: it removes element i, as if extend had not added it.
+func unwind(path []element, i int) []element {
 	n := len(path) - 1
 	one, zero := path[i].one, path[i].zero
 	next := path[n].weight
@@ -194,8 +188,8 @@ func unwind(path []step, i int) []step {
 	return path[:n]
 }
 
-// unwoundSum is the sum of the weights that unwind would leave.
-func unwoundSum(path []step, i int) float64 {
+// unwoundSum returns the sum of the weights after unwind, without changing path.
+func unwoundSum(path []element, i int) float64 {
 	n := len(path) - 1
 	one, zero := path[i].one, path[i].zero
 	next := path[n].weight

@@ -27,8 +27,8 @@ func cover(r *rand.Rand, t *Tree) {
 	}
 }
 
-// shapley is the definition: the mean, over all orders in which features become
-// known, of what each adds to the expected value.
+// shapley is the definition of the contributions: the mean, over all orders in which
+// features become known, of what each adds to the expected value.
 func shapley(m *Model, row []float64) (bias float64, phi []float64) {
 	n := m.Features
 	known := make([]float64, 1<<n) // by set of features
@@ -44,7 +44,7 @@ func shapley(m *Model, row []float64) (bias float64, phi []float64) {
 				}
 				s := t.Nodes[at]
 				if set>>s.Feature&1 != 0 {
-					// The oracle walks a stump that tells which way row goes.
+					// The oracle decides which way row goes.
 					stump := Tree{Nodes: []Node{s}, Leaves: []float64{0, 1}}
 					stump.Nodes[0].Left, stump.Nodes[0].Right = ^0, ^1
 					single.Trees = []Tree{stump}
@@ -93,8 +93,8 @@ func coverOf(t *Tree, at int32) float64 {
 	return t.NodeCover[at]
 }
 
-// TestForest_Explain_equalsShapley holds TreeSHAP against the definition, on
-// random forests.
+// TestForest_Explain_equalsShapley compares TreeSHAP with the definition, on random
+// forests.
 func TestForest_Explain_equalsShapley(t *testing.T) {
 	explained := 0
 	for seed := range uint64(300) {
@@ -147,11 +147,11 @@ func TestForest_Explain_refuses(t *testing.T) {
 		want string
 	}{
 		{"two margins", func(m *Model) { m.Base = []float64{0, 0} }, "2 margins"},
-		{"no cover", func(m *Model) { m.Trees[0].LeafCover = nil }, "does not tell how many rows"},
+		{"no cover", func(m *Model) { m.Trees[0].LeafCover = nil }, "does not record"},
 		{"linear leaves", func(m *Model) { m.Trees[0].Linear = make([]Linear, 2) }, "linear leaves"},
-		{"no rows", func(m *Model) { m.Trees[0].LeafCover = []float64{0, 0} }, "are 0 and 0"},
-		{"negative rows", func(m *Model) { m.Trees[0].LeafCover = []float64{-1, 2} }, "are -1 and 2"},
-		{"NaN rows", func(m *Model) { m.Trees[0].LeafCover = []float64{math.NaN(), 2} }, "are NaN and 2"},
+		{"no rows", func(m *Model) { m.Trees[0].LeafCover = []float64{0, 0} }, "covers 0 and 0"},
+		{"negative rows", func(m *Model) { m.Trees[0].LeafCover = []float64{-1, 2} }, "covers -1 and 2"},
+		{"NaN rows", func(m *Model) { m.Trees[0].LeafCover = []float64{math.NaN(), 2} }, "covers NaN and 2"},
 	}
 	for _, test := range tests {
 		tree := stump()

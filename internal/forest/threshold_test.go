@@ -21,7 +21,7 @@ func around(v float64) []float64 {
 	return out
 }
 
-// thresholds are awkward ones and random ones of every size.
+// thresholds returns special ones and random ones of every size.
 func thresholds(r *rand.Rand) []float64 {
 	ts := []float64{
 		0, math.Copysign(0, -1), ZeroBound, -ZeroBound, 1e-35, -1e-35, 1e-300, -1e-300, 5e-324, -5e-324,
@@ -35,8 +35,8 @@ func thresholds(r *rand.Rand) []float64 {
 	return ts
 }
 
-// TestThresholds holds the lowered thresholds against the rules that they stand
-// for, at and around each threshold.
+// TestThresholds compares the lowered thresholds with the rules that they replace, at
+// and around each threshold.
 func TestThresholds(t *testing.T) {
 	snap := func(v float64) float64 {
 		if v >= -ZeroBound && v <= ZeroBound {
@@ -62,7 +62,7 @@ func TestThresholds(t *testing.T) {
 		t.Run(rule.name, func(t *testing.T) {
 			for _, threshold := range thresholds(r) {
 				if math.IsNaN(threshold) || rule.name == "below, in float32" && math.IsInf(float64(float32(threshold)), -1) {
-					continue // readers refuse both
+					continue // readers reject both
 				}
 				lowered := rule.lowered(threshold)
 				values := append(around(threshold), around(0)...)

@@ -2,182 +2,48 @@ package forest
 
 import "slices"
 
-// Margin sets dst to the margins of rows: dst[i*Margins()+k] is the k-th of row
-// i, which is rows[i*Features():][:Features()]. Both lengths must fit; it panics
-// if they do not.
-func (f *Forest) Margin(dst, rows []float64) {
-	f.each(dst, rows, len(f.base), false)
-}
+// nodeWalk is the engine walk. The node array is all that it needs.
+type nodeWalk struct{ *trees }
 
-// Predict sets dst to the predictions for rows: dst[i*Outputs()+k] is the k-th of
-// row i.
-func (f *Forest) Predict(dst, rows []float64) {
-	f.each(dst, rows, f.Outputs(), true)
-}
+func (nodeWalk) name() string { return "walk" }
 
-// Finish turns margins, Margins a row, into predictions, Outputs a row: Predict
-// is Margin and then Finish. It uses margins as scratch, so dst may be the same
-// slice. Both lengths must fit; it panics if they do not.
-func (f *Forest) Finish(dst, margins []float64) {
-	in, out := f.Margins(), f.Outputs()
-	n := len(margins) / in
-	if n*in != len(margins) || n*out != len(dst) {
-		panic("forest: lengths of dst and margins do not fit")
-	}
-	for i := range n {
-		s := margins[i*in:][:in]
-		f.finish(s)
-		copy(dst[i*out:][:out], s)
-	}
-}
+func (w nodeWalk) bytes() int { return nodeBytes * len(w.nodes) }
 
-func (f *Forest) each(dst, rows []float64, width int, finish bool) {
-	if len(rows) == f.features && len(dst) == width && width == len(f.base) { // one row, to which all that follows is noticeable
-		f.margins(dst, rows)
-		if finish {
-			f.finish(dst)
-		}
-		return
-	}
-	n := len(rows) / f.features
-	if n*f.features != len(rows) || n*width != len(dst) {
-		panic("forest: lengths of dst and rows do not fit")
-	}
-	margins := len(f.base)
-	if width == margins {
-		f.margins(dst, rows)
-		if finish {
-			for i := range n {
-				f.finish(dst[i*margins:][:margins])
-			}
-		}
-		return
-	}
-	var few [64]float64
-	sums := few[:]
-	if margins > len(few) {
-		sums = make([]float64, margins)
-	}
-	for step := len(sums) / margins; n > 0; n -= step {
-		step = min(step, n)
-		s := sums[:step*margins]
-		f.margins(s, rows[:step*f.features])
-		for i := range step {
-			f.finish(s[i*margins:][:margins])
-			copy(dst[i*width:][:width], s[i*margins:])
-		}
-		dst, rows = dst[step*width:], rows[step*f.features:]
-	}
-}
-
-// margins sets dst to the margins of rows, whose lengths fit.
-func (f *Forest) margins(dst, rows []float64) {
-	switch {
-	case f.table != nil:
-		f.table.margin(f, dst, rows)
-	case f.table32 != nil:
-		f.table32.margin(f, dst, rows)
-	case f.stairs != nil:
-		f.stairs.margin(f, dst, rows)
-	default:
-		f.walk(dst, rows)
-	}
-}
-
-// walk sets dst to the margins of rows, node by node.
-func (f *Forest) walk(dst, rows []float64) {
-	margins := len(f.base)
-	for ; len(rows) > 0; dst, rows = dst[margins:], rows[f.features:] {
-		copy(dst, f.base)
-		for tree, root := range f.roots {
-			f.addTo(dst, f.output(tree), f.value(root, rows[:f.features]))
+func (w nodeWalk) margins(dst, rows []float64) {
+	t := w.trees
+	outputs := len(t.base)
+	for ; len(rows) > 0; dst, rows = dst[outputs:], rows[t.features:] {
+		copy(dst, t.base)
+		for tree, root := range t.roots {
+			t.add(dst, t.output(tree), t.value(root, rows[:t.features]))
 		}
 	}
 }
 
-// addTo adds a leaf's value to the sum dst[k].
-func (f *Forest) addTo(dst []float64, k int, v float64) {
-	if f.sum32 {
-		dst[k] = float64(float32(dst[k]) + float32(v))
-	} else {
-		dst[k] += v
-	}
-}
-
-// A path is where the walk of one tree, for one row, has got to.
-type path struct {
-	place int32 // of its value
-	node  int32
-}
-
-// walkOn walks the open paths, which are at splits, on to their leaves and sets
-// their values. The path of place p is that of row p&mask.
-func walkOn[F float32 | float64](f *Forest, values []F, open []path, rows []float64, mask int32) {
-	if f.plain {
-		for columns := f.features; len(open) > 0; {
-			open = open[:descend(f.nodes, values, open, rows, columns, mask)]
-		}
-		return
-	}
-	for _, p := range open {
-		values[p.place] = F(f.value(p.node, rows[int(p.place&mask)*f.features:][:f.features]))
-	}
-}
-
-// descend takes all open paths one step down and returns how many are open still,
-// the first ones. It takes no branch that depends on the row, and no path waits
-// for the loads of another. All splits must be plain.
-func descend[F float32 | float64](nodes []node, values []F, open []path, rows []float64, columns int, mask int32) int {
-	n := 0
-	for _, p := range open {
-		at := &nodes[p.node]
-		v := rows[int(p.place&mask)*columns+int(at.meta&featureMask)]
-		right := int32(1)
-		if v <= at.threshold {
-			right = 0
-		}
-		p.node = at.left + right&^(int32(isNaN(v))&int32(at.meta/flagMissingLeft&1))
-		next := &nodes[p.node]
-		values[p.place] = F(next.threshold)
-		open[n] = p
-		n += int(^next.meta / flagLeaf & 1)
-	}
-	return n
-}
-
-// isNaN returns 1 if v is not a number, else 0.
-func isNaN[F float32 | float64](v F) int {
-	n := 0
-	if v != v {
-		n = 1
-	}
-	return n
-}
-
-// value returns the value of the leaf under node root that row falls into.
-func (f *Forest) value(root int32, row []float64) float64 {
-	leaf := f.find(root, row)
-	if f.linear != nil {
-		return f.evaluate(leaf, row)
+// value returns the value that the tree at root adds for row.
+func (t *trees) value(root int32, row []float64) float64 {
+	leaf := t.find(root, row)
+	if t.linear != nil {
+		return t.evaluate(leaf, row)
 	}
 	return leaf.threshold
 }
 
-// find returns the leaf of the tree at root that row falls into.
-func (f *Forest) find(root int32, row []float64) *node {
-	n := &f.nodes[root]
+// find returns the leaf of row in the tree, or subtree, at root.
+func (t *trees) find(root int32, row []float64) *node {
+	n := &t.nodes[root]
 	for n.meta&flagLeaf == 0 {
 		i := n.left
-		if !f.left(n, row[n.meta&featureMask]) {
+		if !t.left(n, row[n.meta&featureMask]) {
 			i++
 		}
-		n = &f.nodes[i]
+		n = &t.nodes[i]
 	}
 	return n
 }
 
 // left reports whether n sends v left.
-func (f *Forest) left(n *node, v float64) bool {
+func (t *trees) left(n *node, v float64) bool {
 	missingLeft := n.meta&flagMissingLeft != 0
 	if n.meta&flagsRare == 0 {
 		if missingLeft {
@@ -189,7 +55,7 @@ func (f *Forest) left(n *node, v float64) bool {
 	case v != v:
 		return missingLeft
 	case n.meta&flagCategories != 0:
-		return f.categories[int(n.threshold)].left(v)
+		return t.categories[int(n.threshold)].left(v)
 	case v >= -ZeroBound && v <= ZeroBound:
 		return missingLeft
 	}
@@ -224,22 +90,72 @@ func (c *Categories) left(v float64) bool {
 	return c.Left[i/32]>>(i%32)&1 != 0
 }
 
-// evaluate returns the value of a leaf of a forest with linear leaves.
-func (f *Forest) evaluate(leaf *node, row []float64) float64 {
-	l := &f.linear[leaf.left]
+// evaluate returns the value of a leaf in a forest that has linear leaves.
+func (t *trees) evaluate(leaf *node, row []float64) float64 {
+	l := &t.linear[leaf.left]
 	if l.start < 0 {
 		return leaf.threshold
 	}
 	sum := l.constant
 	for i := l.start; i < l.end; i++ {
-		v := row[f.coeffOf[i]]
+		v := row[t.coeffOf[i]]
 		if v != v {
 			return leaf.threshold
 		}
 		if v >= -ZeroBound && v <= ZeroBound {
 			v = 0
 		}
-		sum += float64(f.coeff[i] * v)
+		sum += float64(t.coeff[i] * v)
 	}
 	return sum
+}
+
+// A cursor is the position of an unfinished walk of one tree for one row.
+type cursor struct {
+	index int32 // of the walk's value
+	node  int32
+}
+
+// finishWalks continues walks, all of which are at splits, to their leaves and sets
+// their values. The walk of index i is for row i&mask.
+func finishWalks[F float32 | float64](t *trees, values []F, walks []cursor, rows []float64, mask int32) {
+	if t.plain {
+		for len(walks) > 0 {
+			walks = walks[:step(t.nodes, values, walks, rows, t.features, mask)]
+		}
+		return
+	}
+	for _, w := range walks {
+		values[w.index] = F(t.value(w.node, rows[int(w.index&mask)*t.features:][:t.features]))
+	}
+}
+
+// step takes one step in each walk and returns how many are unfinished, which it
+// moves to the front. It has no branch that depends on the row, and the loads of
+// different walks overlap. All splits must be plain.
+func step[F float32 | float64](nodes []node, values []F, walks []cursor, rows []float64, features int, mask int32) int {
+	n := 0
+	for _, w := range walks {
+		at := &nodes[w.node]
+		v := rows[int(w.index&mask)*features+int(at.meta&featureMask)]
+		right := int32(1)
+		if v <= at.threshold {
+			right = 0
+		}
+		w.node = at.left + right&^(int32(isNaN(v))&int32(at.meta/flagMissingLeft&1))
+		next := &nodes[w.node]
+		values[w.index] = F(next.threshold)
+		walks[n] = w
+		n += int(^next.meta / flagLeaf & 1)
+	}
+	return n
+}
+
+// isNaN returns 1 if v is NaN, else 0.
+func isNaN[F float32 | float64](v F) int {
+	n := 0
+	if v != v {
+		n = 1
+	}
+	return n
 }

@@ -49,7 +49,7 @@ func Exp(x float64) float64 {
 	return math.FMA(s, p, s)
 }
 
-// expFar is Exp of |x| >= 1024, infinite or not a number.
+// expFar is Exp for |x| >= 1024, infinities and NaN.
 func expFar(x float64) float64 {
 	switch {
 	case x != x:
@@ -60,19 +60,19 @@ func expFar(x float64) float64 {
 	return 0
 }
 
-// expScale returns s + s*p, s being 2^(k/128), whose bits have overflowed from the
-// exponent: |x| is 512 or more.
+// expScale returns s + s*p for s = 2^(k/128) and |x| >= 512, where the exponent in bits
+// has overflowed.
 func expScale(p float64, bits, k uint64) float64 {
 	if k&0x80000000 == 0 { // k > 0
 		s := math.Float64frombits(bits - 1009<<52)
 		return float64(0x1p1009 * math.FMA(s, p, s))
 	}
 	s := math.Float64frombits(bits + 1022<<52)
-	sp := float64(s * p) // glibc uses it twice, and so doesn't fuse it here
+	sp := float64(s * p) // glibc uses it twice and does not fuse it
 	y := s + sp
 	if y < 1 {
-		// Round to the places that a subnormal has before scaling, so that only
-		// one rounding is made.
+		// Round to the precision of a subnormal before scaling, so that the result
+		// is rounded once.
 		low := s - y + sp
 		high := 1 + y
 		low = 1 - high + y + low
@@ -130,7 +130,7 @@ const (
 	expm1Over = 0x1.62e42fefa39efp+9
 )
 
-// Expm1 returns e**x - 1, with small x near zero losing nothing.
+// Expm1 returns e**x - 1. It is accurate for x near zero.
 //
 //	Expm1(±0) = ±0, Expm1(+Inf) = +Inf, Expm1(-Inf) = -1, Expm1(NaN) = NaN
 func Expm1(x float64) float64 {
@@ -200,8 +200,8 @@ func expm1Scale(x, e float64, k int) float64 {
 	return timesPow2((x-(e+math.Float64frombits(uint64(0x3ff-k)<<52)))+1, k)
 }
 
-// timesPow2 returns y * 2^k by adding to y's exponent, which neither overflows nor
-// becomes subnormal here. A product would do but for k = 1024, which isn't a float64.
+// timesPow2 returns y * 2^k by adding to y's exponent, which does not overflow or become
+// subnormal here. A product cannot replace it: for k = 1024 the factor is no float64.
 func timesPow2(y float64, k int) float64 {
 	return math.Float64frombits(math.Float64bits(y) + uint64(int64(k))<<52)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A function is one under test, with the name that the C library has for it.
+// A function is a function under test and its name in the C library.
 // Either f64 or f32 is set.
 type function struct {
 	name string
@@ -41,7 +41,7 @@ func (f function) float(bits uint64) float64 {
 	return float64(math.Float32frombits(uint32(bits)))
 }
 
-// same reports whether two results are equal to the bit or both NaN.
+// same reports whether two results have the same bits or are both NaN.
 func (f function) same(a, b uint64) bool {
 	return a == b || math.IsNaN(f.float(a)) && math.IsNaN(f.float(b))
 }
@@ -136,9 +136,8 @@ var (
 	sink32 float32
 )
 
-// The arguments of the benchmarks differ from call to call as those of predictions
-// do, and each call waits for nothing: this is throughput. Names with "math" are
-// of the standard library.
+// BenchmarkLibm measures throughput: arguments differ from call to call, and no call
+// depends on another. Names with "math" are functions of package math.
 func BenchmarkLibm(b *testing.B) {
 	var args [1024]float64
 	for i := range args {

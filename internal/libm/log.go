@@ -27,8 +27,7 @@ const (
 	logB10 = -0x1.5521375d145cdp-4
 )
 
-// The bits of the ends of the interval around 1 that logNear takes, and of the
-// start of logTable's.
+// The bits of the ends of logNear's interval around 1 and of the start of logTable's.
 const (
 	logNearLow  = 0x3fee000000000000 // 1 - 0x1p-4
 	logNearHigh = 0x3ff1090000000000 // 1 + 0x1.09p-4
@@ -73,7 +72,7 @@ func Log(x float64) float64 {
 }
 
 // logNear is Log of x near 1, where log(c) would cancel most of the result.
-// x = 1 gives +0 without a branch of its own.
+// x = 1 gives +0.
 func logNear(x float64) float64 {
 	r := x - 1
 	r2 := float64(r * r)
@@ -140,7 +139,7 @@ const (
 	log1pL7 = 0x1.2f112df3e5244p-3
 )
 
-// Log1p returns log(1 + x), with small x near zero losing nothing.
+// Log1p returns log(1 + x). It is accurate for x near zero.
 //
 //	Log1p(±0) = ±0, Log1p(-1) = -Inf, Log1p(x < -1) = NaN, Log1p(+Inf) = +Inf, Log1p(NaN) = NaN
 func Log1p(x float64) float64 {
@@ -177,15 +176,15 @@ func Log1p(x float64) float64 {
 	return math.FMA(kd, ln2High, -((h - (t + math.FMA(kd, ln2Low, c))) - f))
 }
 
-// log1pReduce returns f, c and k with 1 + x = 2^k * (1 + f) up to the rounding of the
-// left side, for which c makes up, and sqrt(1/2) < 1 + f < sqrt(2). m is zero only
-// if f is tiny. ax is the high word of |x|.
+// log1pReduce returns f, c and k with 1 + x = 2^k * (1 + f) and sqrt(1/2) < 1 + f <
+// sqrt(2). c corrects the rounding of 1 + x. m is zero only if f is tiny. ax is the high
+// word of |x|.
 func log1pReduce(x float64, ax uint32) (f, c float64, k int, m uint32) {
 	if ax < 0x3fda827a && (x > 0 || ax < 0x3fd2bec4) { // (sqrt(1/2)-1, sqrt(2)-1)
 		return x, 0, 0, 1
 	}
 	u := x
-	if ax < 0x43400000 { // 0x1p53, from where on 1 + x is x
+	if ax < 0x43400000 { // 0x1p53; above it 1 + x is x
 		u = 1 + x
 	}
 	b := math.Float64bits(u)
@@ -207,7 +206,7 @@ func log1pReduce(x float64, ax uint32) (f, c float64, k int, m uint32) {
 	return math.Float64frombits(b&(1<<52-1)|e<<52) - 1, c, k, m
 }
 
-// log1pNear is the end of Log1p for a tiny f; h is f*f/2.
+// log1pNear is the last step of Log1p for a tiny f; h is f*f/2.
 func log1pNear(f, c, h float64, k int) float64 {
 	kd := float64(k)
 	if f == 0 {

@@ -18,10 +18,10 @@ import (
 
 var long = flag.Bool("long", false, "compare with the C library on 2^29 arguments, for float32 on all 2^32")
 
-// TestNative compares with the C library of this machine on some millions of
-// arguments, with -long on billions. It needs a C compiler and a CPU with FMA, and a C library that gives
-// the committed results for the committed arguments: another version, or another
-// compiler's build, isn't what this package is equal to.
+// TestNative compares with the C library of this machine for some millions of
+// arguments, with -long for billions. It needs a C compiler, a CPU with FMA, and a C
+// library that gives the committed results for the committed arguments: other versions
+// and builds are not the reference.
 func TestNative(t *testing.T) {
 	program := buildNative(t)
 	version, err := exec.Command(program, "version").Output()
@@ -65,7 +65,7 @@ func buildNative(t *testing.T) string {
 	}
 	cpu, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
-		t.Skipf("can't tell whether the CPU has FMA: %v", err)
+		t.Skipf("cannot detect FMA: %v", err)
 	}
 	if !strings.Contains(string(cpu), " fma ") || !strings.Contains(string(cpu), " avx2 ") {
 		t.Skip("the CPU has no FMA, so the C library has other results")
@@ -82,8 +82,8 @@ func buildNative(t *testing.T) string {
 	return program
 }
 
-// native sends n arguments through the C function and calls check with each result.
-// arg must be pure: two goroutines call it.
+// native calls the C function for n arguments and calls check with each result. Two
+// goroutines call arg.
 func native(t *testing.T, program string, f function, n uint64, arg func(i uint64) uint64, check func(i, result uint64)) {
 	t.Helper()
 	cmd := exec.Command(program, "eval", f.name)
@@ -128,7 +128,8 @@ func native(t *testing.T, program string, f function, n uint64, arg func(i uint6
 	}
 }
 
-// arguments returns how many arguments to compare f on, and number i of them.
+// arguments returns the number of arguments for f, and a function that returns
+// argument i.
 func arguments(f function) (n uint64, arg func(i uint64) uint64) {
 	if f.f32 != nil {
 		stride := uint64(1021)
@@ -170,7 +171,7 @@ func arguments(f function) (n uint64, arg func(i uint64) uint64) {
 	}
 }
 
-// mix is the output function of splitmix64: i scattered over all bit patterns.
+// mix is the output function of splitmix64.
 func mix(i uint64) uint64 {
 	z := (i + 1) * 0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -178,7 +179,7 @@ func mix(i uint64) uint64 {
 	return z ^ z>>31
 }
 
-// uniform returns the bits of a value between low and high that z stands for.
+// uniform returns the bits of a value between low and high that depends on z.
 func uniform(z uint64, low, high float64) uint64 {
 	return math.Float64bits(low + float64((high-low)*float64(z>>11)*0x1p-53))
 }

@@ -1,9 +1,9 @@
-// Package lightgbm reads LightGBM's text models, as its save_model writes them.
+// Package lightgbm reads LightGBM's text models, as save_model writes them.
 //
 // The rules are those of LightGBM 4.7.0 (src/boosting/gbdt_model_text.cpp,
-// src/io/tree.cpp, include/LightGBM/tree.h), which reads the files of its own
-// versions from 2.2 on (headers v2, v3 and v4) and treats them alike. Where
-// LightGBM crashes or guesses on a damaged file, Read fails.
+// src/io/tree.cpp, include/LightGBM/tree.h), which reads the files of its versions
+// from 2.2 on (headers v2, v3 and v4) and treats them alike. Read returns an error
+// for damaged files on which LightGBM crashes or guesses.
 package lightgbm
 
 import (
@@ -12,14 +12,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/basket-go/basket/internal/filetext"
 	"github.com/basket-go/basket/internal/forest"
 )
 
-// A File is what a model file tells.
+// A File is the content of a model file. Version and Objective are printable;
+// Names are as filetext.CheckNames wants them.
 type File struct {
-	Version   string   // "v4", say; empty if the file does not tell
+	Version   string   // "v4", say; empty if the file has none
 	Objective string   // as written; empty for a custom objective
-	Names     []string // of the features; nil if LightGBM made them up
+	Names     []string // of the features; nil if LightGBM generated them
 	Forest    *forest.Forest
 }
 
@@ -29,10 +31,10 @@ func Is(data []byte) bool {
 	return strings.TrimRight(first, "\r") == "tree"
 }
 
-// Options choose among the ways to read a file.
+// Options select how a file is read.
 type Options struct {
 	// Margin leaves out the objective's link, so that predictions are margins,
-	// and accepts objectives that the reader does not know.
+	// and accepts unknown objectives.
 	Margin bool
 }
 
@@ -44,14 +46,14 @@ func Read(data []byte, opt Options) (*File, error) {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	file := &File{Version: h.version, Objective: h.objective, Names: h.names}
-	if madeUp(h.names) {
+	if generated(h.names) {
 		file.Names = nil
 	}
 	model := &forest.Model{Features: h.features, Base: make([]float64, h.perRound)}
 	if err := h.setLink(model, opt); err != nil {
-		return nil, fmt.Errorf("header: objective=%s: %w", h.objective, err)
+		return nil, fmt.Errorf("header: objective=%s: %w", filetext.Quote(h.objective), err)
 	}
-	// A tree takes some 100 bytes at least; so many are worth room in advance.
+	// A tree has at least some 100 bytes, which bounds the allocation.
 	model.Trees = make([]forest.Tree, 0, min(len(h.treeSizes), len(data)/100))
 	for r.next() {
 		if err := r.tree(model, h); err != nil {
@@ -61,9 +63,9 @@ func Read(data []byte, opt Options) (*File, error) {
 	n := len(model.Trees)
 	switch {
 	case h.treeSizes != nil && n != len(h.treeSizes):
-		return nil, fmt.Errorf("%d trees: tree_sizes tells of %d; the file is cut off or was edited", n, len(h.treeSizes))
+		return nil, fmt.Errorf("%d trees: tree_sizes has %d values; the file is truncated or was edited", n, len(h.treeSizes))
 	case !r.ended && (h.treeSizes == nil || !r.blank):
-		return nil, fmt.Errorf("the file ends after %d trees without the line \"end of trees\"; it is cut off", n)
+		return nil, fmt.Errorf("the file ends after %d trees without the line \"end of trees\"; it is truncated", n)
 	case n == 0:
 		return nil, errors.New("no trees")
 	case n%h.perRound != 0:
@@ -79,12 +81,12 @@ func Read(data []byte, opt Options) (*File, error) {
 	return file, nil
 }
 
-// A reader walks the lines of a file.
+// A reader reads a file line by line.
 type reader struct {
-	text  string
-	line  string // the last one that scan gave, without its end
-	blank bool   // line was empty, and whole
-	ended bool   // "end of trees" was seen
+	text  string // after line
+	line  string // without its line ending
+	blank bool   // line is empty and has a line ending
+	ended bool   // the line "end of trees" was read
 }
 
 // scan moves to the next line.
@@ -98,8 +100,8 @@ func (r *reader) scan() bool {
 	return true
 }
 
-// next moves past the next line "Tree=" and reports whether there is one before
-// the end of the trees. Lines between are empty.
+// next skips lines up to the next "Tree=" and reports whether there is one before
+// the end of the trees.
 func (r *reader) next() bool {
 	for {
 		switch {
@@ -120,28 +122,29 @@ type header struct {
 	objective string
 	features  int
 	classes   int
-	perRound  int // trees a boosting round, which is the number of margins
+	perRound  int // trees per boosting round, which is the number of margins
 	names     []string
 	treeSizes []string
 	average   bool
 }
 
-// header reads up to the first line "Tree=", which stays in r.line.
+// header reads up to the first line "Tree=", which is then r.line.
 func (r *reader) header() (*header, error) {
 	if !r.scan() || r.line != "tree" {
 		return nil, errors.New("first line: want \"tree\"")
 	}
 	keys := map[string]string{}
 	for r.scan() && !strings.HasPrefix(r.line, "Tree=") && !strings.HasPrefix(r.line, "end of trees") {
-		// A name may hold "=", so the first one counts. "average_output" has none.
+		// The key ends at the first "=", because names may hold more of them. The
+		// line average_output has none.
 		key, value, _ := strings.Cut(r.line, "=")
 		keys[key] = value
 	}
 	h := &header{version: keys["version"], objective: keys["objective"]}
 	switch h.version {
-	case "", "v2", "v3", "v4": // LightGBM itself never looks
+	case "", "v2", "v3", "v4": // LightGBM itself ignores the version
 	default:
-		return nil, fmt.Errorf("version=%s: want v2, v3 or v4", h.version)
+		return nil, fmt.Errorf("version=%s: want v2, v3 or v4", filetext.Quote(h.version))
 	}
 	_, h.average = keys["average_output"]
 	var err error
@@ -162,13 +165,16 @@ func (r *reader) header() (*header, error) {
 	if len(h.names) != h.features {
 		return nil, fmt.Errorf("feature_names: %d names: want max_feature_idx+1 = %d", len(h.names), h.features)
 	}
+	if err := filetext.CheckNames(h.names); err != nil {
+		return nil, fmt.Errorf("feature_names: %w", err)
+	}
 	if sizes, ok := keys["tree_sizes"]; ok {
 		h.treeSizes = strings.Fields(sizes)
 	}
 	return h, nil
 }
 
-// number returns a whole number that the header must have.
+// number returns a required whole number of the header.
 func number(keys map[string]string, key string, low, high int) (int, error) {
 	value, ok := keys[key]
 	if !ok {
@@ -176,26 +182,18 @@ func number(keys map[string]string, key string, low, high int) (int, error) {
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(value))
 	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("%s=%s: want a whole number from %d to %d", key, clip(value), low, high)
+		return 0, fmt.Errorf("%s=%s: want a whole number from %d to %d", key, filetext.Quote(value), low, high)
 	}
 	return n, nil
 }
 
-// madeUp reports whether names are those that LightGBM gives to columns without
-// any.
-func madeUp(names []string) bool {
+// generated reports whether names are those that LightGBM gives to unnamed
+// columns.
+func generated(names []string) bool {
 	for i, name := range names {
 		if name != "Column_"+strconv.Itoa(i) {
 			return false
 		}
 	}
 	return true
-}
-
-// clip shortens what goes into an error message.
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "..."
-	}
-	return s
 }

@@ -2,9 +2,11 @@ package lightgbm
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
+	"github.com/basket-go/basket/internal/filetext"
 	"github.com/basket-go/basket/internal/forest"
 )
 
@@ -18,25 +20,25 @@ const (
 	missingNaN  = 2
 )
 
-// tree reads the block after r's line "Tree=" and appends it to m.
+// tree reads the block that starts with r's line "Tree=" and appends it to m.
 func (r *reader) tree(m *forest.Model, h *header) error {
 	want := "Tree=" + strconv.Itoa(len(m.Trees))
 	if r.line != want {
-		return fmt.Errorf("%s: want %s", clip(r.line), want)
+		return fmt.Errorf("%s: want %q", filetext.Quote(r.line), want)
 	}
 	b := block{}
 	for r.scan() && r.line != "" && !strings.HasPrefix(r.line, "Tree=") && !strings.HasPrefix(r.line, "end of trees") {
 		key, value, ok := strings.Cut(r.line, "=")
 		if !ok {
-			return fmt.Errorf("line %q: want key=value", clip(r.line))
+			return fmt.Errorf("line %s: want key=value", filetext.Quote(r.line))
 		}
 		b[key] = value
 	}
-	leaves, err := b.count("num_leaves", 1)
+	leaves, err := b.count("num_leaves", 1, "leaf_value")
 	if err != nil {
 		return err
 	}
-	sets, err := b.count("num_cat", 0)
+	sets, err := b.count("num_cat", 0, "cat_boundaries")
 	if err != nil {
 		return err
 	}
@@ -70,29 +72,25 @@ func (r *reader) tree(m *forest.Model, h *header) error {
 // A block is the keys and values of one tree.
 type block map[string]string
 
-// count returns a whole number that is there and not below low. It is no larger
-// than what the block has room for: each leaf and each category set takes two
-// characters of some line.
-func (b block) count(key string, low int) (int, error) {
+// count returns a required whole number, at least low: how many values another
+// key, list, has. Since a value takes two characters of the list, the list's
+// length bounds the number and so what is allocated for it.
+func (b block) count(key string, low int, list string) (int, error) {
 	value, ok := b[key]
 	if !ok {
 		return 0, fmt.Errorf("%s is missing", key)
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < low {
-		return 0, fmt.Errorf("%s=%s: want a whole number from %d", key, clip(value), low)
+		return 0, fmt.Errorf("%s=%s: want a whole number from %d", key, filetext.Quote(value), low)
 	}
-	room := "leaf_value"
-	if key == "num_cat" {
-		room = "cat_boundaries"
-	}
-	if n > 0 && n > len(b[room])/2+1 {
-		return 0, fmt.Errorf("%s=%d: %s is shorter than that", key, n, room)
+	if n > 0 && n > len(b[list])/2+1 {
+		return 0, fmt.Errorf("%s=%d: %s is shorter than that", key, n, list)
 	}
 	return n, nil
 }
 
-// nodes reads where each split looks and leads.
+// nodes reads the features and children of n splits.
 func (b block) nodes(n, features int) ([]forest.Node, error) {
 	nodes := make([]forest.Node, n)
 	for _, field := range []struct {
@@ -104,29 +102,18 @@ func (b block) nodes(n, features int) ([]forest.Node, error) {
 		{"left_child", -n - 1, n - 1, func(s *forest.Node, v int32) { s.Left = v }},
 		{"right_child", -n - 1, n - 1, func(s *forest.Node, v int32) { s.Right = v }},
 	} {
-		i := 0
-		for word := range strings.FieldsSeq(b[field.key]) {
-			v, err := strconv.ParseInt(word, 10, 32)
-			if err != nil || int(v) < field.low || int(v) > field.high {
-				hint := ""
-				if field.key == "split_feature" {
-					hint = fmt.Sprintf("; the model has %d features", features)
-				}
-				return nil, fmt.Errorf("%s[%d] = %s: want %d to %d%s", field.key, i, clip(word), field.low, field.high, hint)
-			}
-			if i < n {
-				field.set(&nodes[i], int32(v))
-			}
-			i++
+		values, err := b.ints(field.key, n, field.low, field.high)
+		if err != nil {
+			return nil, err
 		}
-		if i != n {
-			return nil, fmt.Errorf("%s: %d values: want num_leaves-1 = %d", field.key, i, n)
+		for i, v := range values {
+			field.set(&nodes[i], int32(v))
 		}
 	}
 	return nodes, nil
 }
 
-// splits sets how each node decides.
+// splits sets the thresholds, categories and missing directions of the nodes.
 func (b block) splits(nodes []forest.Node, sets int) error {
 	thresholds, err := b.floats("threshold", len(nodes))
 	if err != nil {
@@ -146,12 +133,12 @@ func (b block) splits(nodes []forest.Node, sets int) error {
 	}
 	for i := range nodes {
 		s, t := &nodes[i], thresholds[i]
-		// Without a category set, LightGBM does not look at the bit.
+		// If a tree has no category sets, LightGBM ignores the bit.
 		if sets > 0 && types[i]&typeCategorical != 0 {
 			if !(t >= 0 && t < float64(sets)) || t != float64(int(t)) {
-				return fmt.Errorf("threshold[%d] = %v: a categorical split wants the number of its set, 0 to %d", i, t, sets-1)
+				return fmt.Errorf("threshold[%d] = %v: want the number of a category set, 0 to %d, because the split is categorical", i, t, sets-1)
 			}
-			// What is missing, below zero or in no set goes right.
+			// Missing and negative values and those in no set go right.
 			s.Categories = &forest.Categories{Left: categories[int(t)]}
 			continue
 		}
@@ -182,7 +169,7 @@ func (b block) categories(sets int) ([][]uint32, error) {
 	}
 	for i, low := range bounds[:sets] {
 		if i == 0 && low != 0 || low > bounds[i+1] {
-			return nil, fmt.Errorf("cat_boundaries[%d] = %d: want them to start at 0 and never to fall", i, low)
+			return nil, fmt.Errorf("cat_boundaries[%d] = %d: want ascending values that start at 0", i, low)
 		}
 	}
 	words, err := b.uint32s("cat_threshold", bounds[sets])
@@ -222,55 +209,62 @@ func (b block) linear(leaves, features int) ([]forest.Linear, error) {
 		return nil, err
 	}
 	linear := make([]forest.Linear, leaves)
-	at := 0
+	start := 0
 	for i := range linear {
 		linear[i].Const = constants[i]
-		linear[i].Coeff = coeff[at : at+sizes[i]]
+		linear[i].Coeff = coeff[start : start+sizes[i]]
 		linear[i].Features = make([]int32, sizes[i])
 		for j := range linear[i].Features {
-			linear[i].Features[j] = int32(of[at+j])
+			linear[i].Features[j] = int32(of[start+j])
 		}
-		at += sizes[i]
+		start += sizes[i]
 	}
 	return linear, nil
 }
 
-// floats reads n numbers. As all the lists here, they stand between runs of
-// spaces. The caller has made sure that n is no larger than the file.
+// floats reads a list of n numbers. The caller has checked n against the size of
+// the file.
 func (b block) floats(key string, n int) ([]float64, error) {
-	return list(b, key, n, func(word string) (float64, bool) {
-		v, err := strconv.ParseFloat(word, 64)
-		return v, err == nil
+	return list(b, key, n, "a number", func(word string) (float64, error) {
+		if word == "-nan" { // how C prints some NaNs, which linear trees may have
+			return math.NaN(), nil
+		}
+		return strconv.ParseFloat(word, 64)
 	})
 }
 
 func (b block) ints(key string, n, low, high int) ([]int, error) {
-	return list(b, key, n, func(word string) (int, bool) {
+	want := "a whole number from " + strconv.Itoa(low) + " to " + strconv.Itoa(high)
+	return list(b, key, n, want, func(word string) (int, error) {
 		v, err := strconv.Atoi(word)
-		return v, err == nil && v >= low && v <= high
+		if v < low || v > high {
+			err = strconv.ErrRange
+		}
+		return v, err
 	})
 }
 
 func (b block) uint32s(key string, n int) ([]uint32, error) {
-	return list(b, key, n, func(word string) (uint32, bool) {
+	return list(b, key, n, "a whole number of 32 bits", func(word string) (uint32, error) {
 		v, err := strconv.ParseUint(word, 10, 32)
-		return uint32(v), err == nil
+		return uint32(v), err
 	})
 }
 
-func list[T any](b block, key string, n int, parse func(string) (T, bool)) ([]T, error) {
+// list reads n values separated by runs of spaces.
+func list[T any](b block, key string, n int, want string, parse func(string) (T, error)) ([]T, error) {
 	value, ok := b[key]
 	if !ok && n > 0 {
 		return nil, fmt.Errorf("%s is missing", key)
 	}
 	values := make([]T, 0, n)
 	for word := range strings.FieldsSeq(value) {
-		v, ok := parse(word)
-		if !ok {
-			return nil, fmt.Errorf("%s[%d] = %s: not a number that can stand there", key, len(values), clip(word))
-		}
 		if len(values) == n {
-			return nil, fmt.Errorf("%s: want %d values, found more", key, n)
+			return nil, fmt.Errorf("%s: more than %d values", key, n)
+		}
+		v, err := parse(word)
+		if err != nil {
+			return nil, fmt.Errorf("%s[%d] = %s: want %s", key, len(values), filetext.Quote(word), want)
 		}
 		values = append(values, v)
 	}

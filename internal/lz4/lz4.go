@@ -1,9 +1,12 @@
-// Package lz4 decompresses LZ4 frames, as Python's package lz4 and so joblib
-// writes them.
+// Package lz4 decompresses LZ4 frames, which joblib writes with Python's package lz4.
 //
-// The format is that of lz4_Frame_format.md 1.6.4 and lz4_Block_format.md of
-// LZ4 1.10. The whole output is one slice, in which a block finds those before it. A
-// file is one frame, without a dictionary.
+// The format is that of lz4_Frame_format.md 1.6.4 and lz4_Block_format.md of LZ4 1.10.
+// A file is one frame without a dictionary. The output is one slice, which holds the
+// data that matches refer to.
+//
+// github.com/pierrec/lz4 reads the same files; this package is kept so that the root
+// module's importers get no dependency: the root package imports the standard library
+// only.
 package lz4
 
 import (
@@ -15,10 +18,10 @@ import (
 
 var (
 	errDamaged = errors.New("damaged data")
-	errShort   = errors.New("the data are cut off")
+	errShort   = errors.New("the data are truncated")
 )
 
-// The flags of a frame's descriptor.
+// Flags of a frame's descriptor.
 const (
 	flagDictionary      = 1 << 0
 	flagContentChecksum = 1 << 2
@@ -26,7 +29,7 @@ const (
 	flagBlockChecksum   = 1 << 4
 )
 
-// Decode decompresses a frame. It fails when more than limit bytes come out.
+// Decode decompresses a frame. An output of more than limit bytes is an error.
 func Decode(data []byte, limit int) ([]byte, error) {
 	const magic = 0x184d2204
 	if len(data) < 7 {
@@ -37,7 +40,7 @@ func Decode(data []byte, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("frame header: %w", errDamaged)
 	}
 	if flags&flagDictionary != 0 {
-		return nil, errors.New("frame header: a dictionary is needed")
+		return nil, errors.New("frame header: dictionaries are not supported")
 	}
 	n := 6
 	size := uint64(0)
@@ -53,7 +56,7 @@ func Decode(data []byte, limit int) ([]byte, error) {
 	}
 	rest := data[n+1:]
 	d := &decoder{limit: limit}
-	d.out = make([]byte, 0, min(room(rest, flags), limit))
+	d.out = make([]byte, 0, min(frameSize(rest, flags), limit))
 	for i := 0; ; i++ {
 		last, err := d.block(&rest, flags)
 		if err != nil {
@@ -68,13 +71,13 @@ func Decode(data []byte, limit int) ([]byte, error) {
 			return nil, errShort
 		}
 		if checksum(d.out) != binary.LittleEndian.Uint32(rest) {
-			return nil, errors.New("the data do not agree with their checksum")
+			return nil, errors.New("the data do not match the checksum")
 		}
 		rest = rest[4:]
 	}
 	switch {
 	case flags&flagContentSize != 0 && size != uint64(len(d.out)):
-		return nil, fmt.Errorf("%d bytes: the header tells of %d", len(d.out), size)
+		return nil, fmt.Errorf("%d bytes: the size in the header is %d", len(d.out), size)
 	case len(rest) > 0:
 		return nil, errors.New("bytes after the end of the compressed data")
 	}
@@ -86,8 +89,8 @@ type decoder struct {
 	limit int
 }
 
-// room adds up how much will come out of blocks, as far as they are whole.
-func room(rest []byte, flags byte) int {
+// frameSize returns the size of the output of all complete blocks.
+func frameSize(rest []byte, flags byte) int {
 	sum := 0
 	for len(rest) >= 4 {
 		size := binary.LittleEndian.Uint32(rest)
@@ -98,7 +101,7 @@ func room(rest []byte, flags byte) int {
 		if size>>31 != 0 {
 			sum += n
 		} else {
-			sum += roomOf(rest[:n])
+			sum += blockSize(rest[:n])
 		}
 		if rest = rest[n:]; flags&flagBlockChecksum != 0 {
 			rest = rest[min(4, len(rest)):]
@@ -107,8 +110,8 @@ func room(rest []byte, flags byte) int {
 	return sum
 }
 
-// roomOf is what comes out of a compressed block.
-func roomOf(in []byte) int {
+// blockSize returns the size of the output of a compressed block.
+func blockSize(in []byte) int {
 	sum := 0
 	for len(in) > 0 {
 		token := in[0]
@@ -149,12 +152,12 @@ func (d *decoder) block(rest *[]byte, flags byte) (bool, error) {
 			return false, errShort
 		}
 		if checksum(b) != binary.LittleEndian.Uint32(in) {
-			return false, errors.New("the data do not agree with their checksum")
+			return false, errors.New("the data do not match the checksum")
 		}
 		in = in[4:]
 	}
 	*rest = in
-	if size>>31 != 0 { // as it is
+	if size>>31 != 0 { // not compressed
 		if err := d.grow(n); err != nil {
 			return false, err
 		}
@@ -164,10 +167,10 @@ func (d *decoder) block(rest *[]byte, flags byte) (bool, error) {
 	return false, d.sequences(b)
 }
 
-// grow makes room for n more bytes.
+// grow makes sure that out has capacity for n more bytes.
 func (d *decoder) grow(n int) error {
 	if n > d.limit-len(d.out) {
-		return fmt.Errorf("more than %d bytes come out of so small a file only by design", d.limit)
+		return fmt.Errorf("the output limit for a file of this size is %d bytes", d.limit)
 	}
 	if need := len(d.out) + n; need > cap(d.out) {
 		out := make([]byte, len(d.out), max(need, min(2*cap(d.out)+1<<16, d.limit)))
@@ -177,7 +180,7 @@ func (d *decoder) grow(n int) error {
 	return nil
 }
 
-// sequences decodes literals and matches by turns; the last has no match.
+// sequences decodes sequences of literals and a match; the last has no match.
 func (d *decoder) sequences(in []byte) error {
 	for {
 		if len(in) == 0 {
@@ -209,7 +212,7 @@ func (d *decoder) sequences(in []byte) error {
 			return err
 		}
 		if back == 0 || back > len(d.out) {
-			return fmt.Errorf("byte %d: a match %d back: %w", len(d.out), back, errDamaged)
+			return fmt.Errorf("output byte %d: a match at distance %d: %w", len(d.out), back, errDamaged)
 		}
 		n += 4
 		if err := d.grow(n); err != nil {
@@ -222,8 +225,8 @@ func (d *decoder) sequences(in []byte) error {
 	}
 }
 
-// length adds up a length: four bits, and if all are set the bytes that follow,
-// up to one that is not 255.
+// length reads the rest of a length: n, plus if n is 15 the bytes that follow, up to
+// the first that is not 255.
 func length(n byte, in *[]byte) (int, error) {
 	sum := int(n)
 	if n < 15 {
@@ -242,7 +245,7 @@ func length(n byte, in *[]byte) (int, error) {
 	}
 }
 
-// checksum is xxHash's XXH32 with seed 0 (doc/xxhash_spec.md 0.1.1).
+// checksum returns xxHash's XXH32 with seed 0 (doc/xxhash_spec.md 0.1.1).
 func checksum(data []byte) uint32 {
 	const p1, p2, p3, p4, p5 = 0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f, 0x165667b1
 	n := uint32(len(data))

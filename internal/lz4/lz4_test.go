@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/basket-go/basket/internal/golden"
 )
 
-// want is what the files of this test hold.
+// want returns the decompressed content of the files.
 func want() []byte {
 	var b []byte
 	for i := range 40 {
@@ -17,7 +19,7 @@ func want() []byte {
 	return b
 }
 
-// files were made with Python's lz4 4.4 of what want returns.
+// files are the output of Python's lz4 4.4 for want.
 var files = []struct {
 	name, base64 string
 }{
@@ -46,11 +48,11 @@ func TestDecode(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %q, %v", f.name, got, err)
 		}
-		if _, err := Decode(data, len(want)-1); err == nil || !strings.Contains(err.Error(), "by design") {
+		if _, err := Decode(data, len(want)-1); err == nil || !strings.Contains(err.Error(), "output limit") {
 			t.Errorf("%s: above the limit: %v", f.name, err)
 		}
 		if _, err := Decode(append(bytes.Clone(data), 0), len(want)); err == nil {
-			t.Errorf("%s: no error for a byte more", f.name)
+			t.Errorf("%s: no error for an extra byte", f.name)
 		}
 		for n := range data {
 			if _, err := Decode(data[:n], len(want)); err == nil {
@@ -60,6 +62,9 @@ func TestDecode(t *testing.T) {
 		for i := range 8 * len(data) {
 			data[i/8] ^= 1 << (i % 8)
 			got, err := Decode(data, 2*len(want))
+			if err != nil {
+				golden.CheckError(t, err)
+			}
 			if err == nil && f.name == "checksums" && !bytes.Equal(got, want) {
 				t.Errorf("%s: bit %d: no error", f.name, i)
 			}
@@ -68,7 +73,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// What does not compress lies in its block as it is.
+// TestDecode_stored decodes a block that is not compressed.
 func TestDecode_stored(t *testing.T) {
 	data, err := base64.StdEncoding.DecodeString("BCJNGGhAKAAAAAAAAAB1KAAAgAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicAAAAA")
 	if err != nil {
@@ -97,8 +102,12 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const limit = 1 << 16
-		if got, err := Decode(data, limit); len(got) > limit || err == nil && len(data) == 0 {
+		got, err := Decode(data, limit)
+		if len(got) > limit || err == nil && len(data) == 0 {
 			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if err != nil {
+			golden.CheckError(t, err)
 		}
 	})
 }

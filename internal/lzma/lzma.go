@@ -1,14 +1,17 @@
-// Package lzma decompresses .xz and .lzma files, as Python's lzma module and so
-// joblib writes them.
+// Package lzma decompresses .xz and .lzma files, which joblib writes with Python's lzma
+// module.
 //
-// The whole output is one slice, which serves as the dictionary as well: nothing is
-// kept twice. The formats are those of the LZMA SDK 9.20 (lzma-specification.txt, by
-// Igor Pavlov, public domain) and of "The .xz File Format" 1.1.0. Of xz, one stream
-// whose only filter is LZMA2 is read, which is what Python writes.
+// The formats are those of the LZMA SDK 9.20 (lzma-specification.txt, by Igor Pavlov,
+// public domain) and of "The .xz File Format" 1.1.0. An xz file is one stream whose
+// only filter is LZMA2, as Python writes it. The output is one slice, which is also
+// the dictionary.
 //
-//	xz.go    stream, blocks, index, and the chunks of LZMA2
-//	lzma.go  the .lzma header, and what both have in common: literals, matches, lengths
-//	coder.go the range coder and its bits
+//	xz.go          stream, blocks, index, and the chunks of LZMA2
+//	lzma.go        the .lzma header; literals, matches and lengths of both formats
+//	rangecoder.go  the range decoder and its bits
+//
+// This is our own reader because ulikunitz/xz allocates what a header claims (4 GiB
+// for a 9.9 KB file).
 package lzma
 
 import (
@@ -20,10 +23,10 @@ import (
 
 var (
 	errDamaged = errors.New("damaged data")
-	errShort   = errors.New("the data are cut off")
+	errShort   = errors.New("the data are truncated")
 )
 
-// Decode decompresses a .lzma file. It fails when more than limit bytes come out.
+// Decode decompresses a .lzma file. An output of more than limit bytes is an error.
 func Decode(data []byte, limit int) ([]byte, error) {
 	if len(data) < 13 {
 		return nil, errShort
@@ -36,7 +39,7 @@ func Decode(data []byte, limit int) ([]byte, error) {
 	size := binary.LittleEndian.Uint64(data[5:])
 	known := size != math.MaxUint64
 	if known && size > uint64(limit) {
-		return nil, d.over()
+		return nil, d.tooLarge()
 	}
 	d.resetState()
 	if err := d.coder.start(data[13:]); err != nil {
@@ -53,7 +56,7 @@ func Decode(data []byte, limit int) ([]byte, error) {
 	case !ended && !known:
 		return nil, errShort
 	case !ended && !d.coder.done():
-		// The end may be marked although the size is known.
+		// An end marker may follow although the size is known.
 		if ended, err = d.run(math.MaxInt); err != nil || !ended || len(d.out) != target {
 			return nil, errDamaged
 		}
@@ -68,17 +71,18 @@ func Decode(data []byte, limit int) ([]byte, error) {
 
 const states = 12
 
-// A decoder holds what the two formats have in common.
+// A decoder decodes the LZMA data of both formats. Names are those of the
+// specification.
 type decoder struct {
 	coder  coder
 	out    []byte
-	base   int    // where the dictionary begins in out
-	window uint32 // bytes back that a match may reach
-	limit  int
+	base   int    // start of the dictionary in out
+	window uint32 // size of the dictionary: the largest distance of a match
+	limit  int    // of len(out)
 
 	lc, lp, pb uint
 	state      int
-	reps       [4]uint32 // the last distances, less one
+	reps       [4]uint32 // the last distances, minus one
 
 	literals []uint16
 	isMatch  [states << 4]uint16
@@ -94,7 +98,7 @@ type decoder struct {
 	repeat   lengths
 }
 
-// lengths are the bits of a match's length.
+// lengths is the probabilities for the length of a match.
 type lengths struct {
 	choice [2]uint16
 	low    [16][8]uint16
@@ -102,11 +106,11 @@ type lengths struct {
 	high   [256]uint16
 }
 
-func (d *decoder) over() error {
-	return fmt.Errorf("more than %d bytes come out of so small a file only by design", d.limit)
+func (d *decoder) tooLarge() error {
+	return fmt.Errorf("the output limit for a file of this size is %d bytes", d.limit)
 }
 
-// properties sets lc, lp and pb, which one byte holds.
+// properties sets lc, lp and pb, which are encoded in one byte.
 func (d *decoder) properties(b byte) error {
 	if b >= 9*5*5 {
 		return fmt.Errorf("properties %d: %w", b, errDamaged)
@@ -116,27 +120,27 @@ func (d *decoder) properties(b byte) error {
 	return nil
 }
 
-// resetState forgets all that was learned of the data.
+// resetState sets the state and all probabilities to their initial values.
 func (d *decoder) resetState() {
 	d.state, d.reps = 0, [4]uint32{}
 	for _, bits := range [][]uint16{
 		d.literals, d.isMatch[:], d.isRep[:], d.isRep0[:], d.isRep1[:], d.isRep2[:], d.isLong[:],
 		d.slots[0][:], d.slots[1][:], d.slots[2][:], d.slots[3][:], d.special[:], d.align[:],
 	} {
-		fresh(bits)
+		resetBits(bits)
 	}
 	for _, l := range []*lengths{&d.length, &d.repeat} {
-		fresh(l.choice[:])
-		fresh(l.high[:])
+		resetBits(l.choice[:])
+		resetBits(l.high[:])
 		for i := range l.low {
-			fresh(l.low[i][:])
-			fresh(l.mid[i][:])
+			resetBits(l.low[i][:])
+			resetBits(l.mid[i][:])
 		}
 	}
 }
 
-// run decodes until out is target bytes long, or up to the end marker, and
-// reports whether it met that.
+// run decodes until out has target bytes or up to the end marker, and reports whether
+// it decoded the marker.
 func (d *decoder) run(target int) (bool, error) {
 	for len(d.out) < target {
 		if d.coder.short {
@@ -145,7 +149,7 @@ func (d *decoder) run(target int) (bool, error) {
 		position := (len(d.out) - d.base) & (1<<d.pb - 1)
 		if d.coder.bit(&d.isMatch[d.state<<4+position]) == 0 {
 			if len(d.out) >= d.limit {
-				return false, d.over()
+				return false, d.tooLarge()
 			}
 			d.literal()
 			continue
@@ -159,7 +163,7 @@ func (d *decoder) run(target int) (bool, error) {
 				return false, err
 			}
 		case target > d.limit:
-			return false, d.over()
+			return false, d.tooLarge()
 		default:
 			return false, errDamaged
 		}
@@ -170,7 +174,7 @@ func (d *decoder) run(target int) (bool, error) {
 	return false, nil
 }
 
-// grow makes room for n more bytes.
+// grow makes sure that out has capacity for n more bytes.
 func (d *decoder) grow(n int) {
 	if need := len(d.out) + n; need > cap(d.out) {
 		out := make([]byte, len(d.out), max(need, min(2*cap(d.out)+1<<16, d.limit)))
@@ -179,8 +183,8 @@ func (d *decoder) grow(n int) {
 	}
 }
 
-// literal decodes a byte. After a match its bits are told apart by those of the
-// byte that the match would have gone on with.
+// literal decodes a byte. After a match its probabilities depend on the byte at the
+// match's distance.
 func (d *decoder) literal() {
 	at := len(d.out) - d.base
 	last := uint(0)
@@ -216,8 +220,8 @@ func (d *decoder) literal() {
 	}
 }
 
-// match decodes a match: its length, with its distance in reps[0]; or the marker
-// of the end.
+// match decodes a match: it returns the length and sets reps[0] to the distance. Or it
+// decodes the end marker.
 func (d *decoder) match(position int) (n int, ended bool) {
 	if d.coder.bit(&d.isRep[d.state]) == 0 {
 		d.reps[3], d.reps[2], d.reps[1] = d.reps[2], d.reps[1], d.reps[0]
@@ -248,7 +252,7 @@ func (d *decoder) match(position int) (n int, ended bool) {
 	return n, false
 }
 
-// after is the state after a match: one if a literal came before, or the other.
+// after returns the next state: one if a literal came before, the other if a match.
 func after(state, literal, match int) int {
 	if state < 7 {
 		return literal
@@ -266,7 +270,7 @@ func (d *decoder) lengthOf(l *lengths, position int) int {
 	return 18 + int(d.coder.tree(l.high[:], 8))
 }
 
-// distance decodes the distance, less one, of a match of n bytes.
+// distance decodes the distance, minus one, of a match of n bytes.
 func (d *decoder) distance(n int) uint32 {
 	slot := d.coder.tree(d.slots[min(n-2, 3)][:], 6)
 	if slot < 4 {
@@ -281,11 +285,11 @@ func (d *decoder) distance(n int) uint32 {
 	return distance + d.coder.reverse(d.align[:], 4)
 }
 
-// repeatBytes appends n bytes from the distance reps[0].
+// repeatBytes appends n bytes from distance reps[0].
 func (d *decoder) repeatBytes(n int) error {
 	distance := d.reps[0]
 	if uint64(distance) >= uint64(len(d.out)-d.base) || distance >= d.window {
-		return fmt.Errorf("byte %d: a match %d back: %w", len(d.out), uint64(distance)+1, errDamaged)
+		return fmt.Errorf("output byte %d: a match at distance %d: %w", len(d.out), uint64(distance)+1, errDamaged)
 	}
 	d.grow(n)
 	for i := len(d.out) - 1 - int(distance); n > 0; n-- {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/basket-go/basket/internal/golden"
 )
 
-// want is what the files of this test hold.
+// want returns the decompressed content of the files.
 func want() []byte {
 	var b []byte
 	for i := range 40 {
@@ -17,7 +19,7 @@ func want() []byte {
 	return b
 }
 
-// files were made with Python 3.11's lzma (liblzma 5.4) of what want returns.
+// files are the output of Python 3.11's lzma (liblzma 5.4) for want.
 var files = []struct {
 	name, base64 string
 }{
@@ -66,11 +68,11 @@ func TestDecode(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %q, %v", f.name, got, err)
 		}
-		if _, err := decode(f.name, data, len(want)-1); err == nil || !strings.Contains(err.Error(), "more than 1048 bytes") {
+		if _, err := decode(f.name, data, len(want)-1); err == nil || !strings.Contains(err.Error(), "the output limit for a file of this size is 1048 bytes") {
 			t.Errorf("%s: above the limit: %v", f.name, err)
 		}
 		if _, err := decode(f.name, append(bytes.Clone(data), 0), len(want)); err == nil {
-			t.Errorf("%s: no error for a byte more", f.name)
+			t.Errorf("%s: no error for an extra byte", f.name)
 		}
 		for n := range data {
 			if _, err := decode(f.name, data[:n], len(want)); err == nil {
@@ -80,8 +82,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A changed bit is found: in a .xz by its checks, in a .lzma at least never by a
-// panic or an output beyond the limit.
+// TestDecode_damaged changes each bit. In a .xz file this is an error; in a .lzma file,
+// which has no checks, the output may change but stays within the limit.
 func TestDecode_damaged(t *testing.T) {
 	want := want()
 	for _, f := range files {
@@ -89,6 +91,9 @@ func TestDecode_damaged(t *testing.T) {
 		for i := range 8 * len(data) {
 			data[i/8] ^= 1 << (i % 8)
 			got, err := decode(f.name, data, 2*len(want))
+			if err != nil {
+				golden.CheckError(t, err)
+			}
 			if err == nil && strings.HasPrefix(f.name, "xz") || len(got) > 2*len(want) {
 				t.Errorf("%s: bit %d: %d bytes, %v", f.name, i, len(got), err)
 			}
@@ -105,8 +110,12 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const limit = 1 << 16
 		for _, name := range []string{"xz", "lzma"} {
-			if got, err := decode(name, data, limit); len(got) > limit || err == nil && len(data) == 0 {
+			got, err := decode(name, data, limit)
+			if len(got) > limit || err == nil && len(data) == 0 {
 				t.Errorf("%s: %d bytes, %v", name, len(got), err)
+			}
+			if err != nil {
+				golden.CheckError(t, err)
 			}
 		}
 	})

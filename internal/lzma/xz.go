@@ -13,7 +13,7 @@ import (
 
 const xzMagic = "\xfd7zXZ\x00"
 
-// The checks of a block: section 2.1.1.2.
+// Types of a block's check: section 2.1.1.2.
 const (
 	checkNone   = 0
 	checkCRC32  = 1
@@ -21,12 +21,12 @@ const (
 	checkSHA256 = 10
 )
 
-// A block is what the index tells of one.
+// A block is the record of a block in the index.
 type block struct {
 	unpadded, size uint64
 }
 
-// DecodeXZ decompresses a .xz file. It fails when more than limit bytes come out.
+// DecodeXZ decompresses a .xz file. An output of more than limit bytes is an error.
 func DecodeXZ(data []byte, limit int) ([]byte, error) {
 	if len(data) < 12 {
 		return nil, errShort
@@ -38,9 +38,9 @@ func DecodeXZ(data []byte, limit int) ([]byte, error) {
 	check := int(flags[1])
 	size := map[int]int{checkNone: 0, checkCRC32: 4, checkCRC64: 8, checkSHA256: 32}
 	if _, ok := size[check]; !ok {
-		return nil, fmt.Errorf("stream header: check %d is not known", check)
+		return nil, fmt.Errorf("stream header: unknown check %d", check)
 	}
-	d := &decoder{limit: limit, out: make([]byte, 0, sizeOf(data, limit))}
+	d := &decoder{limit: limit, out: make([]byte, 0, outputSize(data, limit))}
 	var blocks []block
 	rest := data[12:]
 	for {
@@ -65,7 +65,7 @@ func DecodeXZ(data []byte, limit int) ([]byte, error) {
 			return nil, errShort
 		}
 		if !sums(check, d.out[start:], rest[:size[check]]) {
-			return nil, fmt.Errorf("block %d: the data do not agree with their check", len(blocks))
+			return nil, fmt.Errorf("block %d: the data do not match the check", len(blocks))
 		}
 		rest = rest[size[check]:]
 		blocks = append(blocks, block{uint64(n + size[check]), uint64(len(d.out) - start)})
@@ -87,9 +87,9 @@ func DecodeXZ(data []byte, limit int) ([]byte, error) {
 	return d.out, nil
 }
 
-// sizeOf looks at the index, which is at the end, for how much will come out. If
-// that is more than limit, or not to be found, it is 0: the decoder will see why.
-func sizeOf(data []byte, limit int) uint64 {
+// outputSize returns the size of the output by the index, which is at the end. It
+// returns 0 if that is damaged or above limit; decoding then finds the error.
+func outputSize(data []byte, limit int) uint64 {
 	n := 4 * (uint64(binary.LittleEndian.Uint32(data[len(data)-8:])) + 1)
 	if n > uint64(len(data)-12) {
 		return 0
@@ -125,7 +125,7 @@ func sums(check int, data, sum []byte) bool {
 	return true
 }
 
-// padding moves past the zeros that make n a multiple of four.
+// padding skips the zeros that pad n bytes to a multiple of four.
 func padding(rest *[]byte, n int) error {
 	for ; n%4 != 0; n++ {
 		if len(*rest) == 0 {
@@ -139,7 +139,7 @@ func padding(rest *[]byte, n int) error {
 	return nil
 }
 
-// number reads a number of seven bits a byte, the lowest first.
+// number reads a number of seven bits per byte, the lowest first.
 func number(rest *[]byte) (uint64, error) {
 	v, n := binary.Uvarint((*rest)[:min(len(*rest), 9)])
 	switch {
@@ -166,9 +166,9 @@ func (d *decoder) blockHeader(rest *[]byte) error {
 	flags := h[0]
 	h = h[1:]
 	if flags&0x3f != 0 {
-		return errors.New("filters other than LZMA2")
+		return errors.New("filters other than LZMA2 are not supported")
 	}
-	for _, present := range []byte{0x40, 0x80} { // the sizes, which the index has too
+	for _, present := range []byte{0x40, 0x80} { // sizes, which are in the index too
 		if flags&present != 0 {
 			if _, err := number(&h); err != nil {
 				return err
@@ -184,7 +184,7 @@ func (d *decoder) blockHeader(rest *[]byte) error {
 		return err
 	}
 	if filter != 0x21 || size != 1 || len(h) < 1 || h[0] > 40 {
-		return errors.New("filters other than LZMA2")
+		return errors.New("filters other than LZMA2 are not supported")
 	}
 	d.window = math.MaxUint32
 	if h[0] < 40 {
@@ -198,10 +198,10 @@ func (d *decoder) blockHeader(rest *[]byte) error {
 	return nil
 }
 
-// chunks decodes LZMA2: chunks, each with a byte that tells what it is and what
-// is forgotten before it.
+// chunks decodes the chunks of LZMA2. The first byte of each is its type and what it
+// resets.
 func (d *decoder) chunks(rest *[]byte) error {
-	// What must still be set before data of a kind may come.
+	// What must be set before the next chunk.
 	needDictionary, needProperties, needState := true, true, true
 	for {
 		in := *rest
@@ -231,12 +231,12 @@ func (d *decoder) chunks(rest *[]byte) error {
 			return errShort
 		}
 		n := int(binary.BigEndian.Uint16(in[1:])) + 1
-		if control < 0x80 { // as it is
+		if control < 0x80 { // not compressed
 			if len(in) < head+n {
 				return errShort
 			}
 			if n > d.limit-len(d.out) {
-				return d.over()
+				return d.tooLarge()
 			}
 			d.grow(n)
 			d.out = append(d.out, in[head:head+n]...)
@@ -249,7 +249,7 @@ func (d *decoder) chunks(rest *[]byte) error {
 			return errShort
 		}
 		if n > d.limit-len(d.out) {
-			return d.over()
+			return d.tooLarge()
 		}
 		if control >= 0xc0 {
 			if err := d.properties(in[5]); err != nil {
@@ -279,8 +279,7 @@ func (d *decoder) chunks(rest *[]byte) error {
 	}
 }
 
-// index reads the index and compares it with the blocks: section 4. It returns
-// its length.
+// index compares the index with the blocks and returns its length: section 4.
 func index(rest *[]byte, blocks []block) (int, error) {
 	all := *rest
 	in := all[1:]
@@ -289,7 +288,7 @@ func index(rest *[]byte, blocks []block) (int, error) {
 		return 0, err
 	}
 	if n != uint64(len(blocks)) {
-		return 0, fmt.Errorf("%d blocks, there are %d", n, len(blocks))
+		return 0, fmt.Errorf("%d blocks: the file has %d", n, len(blocks))
 	}
 	for i, b := range blocks {
 		unpadded, err := number(&in)

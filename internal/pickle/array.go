@@ -7,26 +7,28 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/basket-go/basket/internal/filetext"
 )
 
-// A Dtype says what an array's items are.
+// A Dtype is the type of an array's items.
 type Dtype struct {
-	Kind   byte // as numpy has it: b i u f for numbers, O for objects, V for fields, U for text ...
+	Kind   byte // numpy's letter: b i u f for numbers, O for objects, V for fields, U for strings ...
 	Size   int  // bytes of an item
 	Fields []Field
 
-	ready bool // has its state
+	ready bool // the state is set
 	big   bool // big-endian
 }
 
-// A Field is a part of each item.
+// A Field is a named part of each item.
 type Field struct {
 	Name   string
 	Dtype  *Dtype
 	Offset int
 }
 
-// String is the dtype as numpy writes it, f8 say.
+// String returns the dtype as numpy writes it: "f8", say.
 func (d *Dtype) String() string {
 	if d == nil {
 		return "nothing"
@@ -34,17 +36,17 @@ func (d *Dtype) String() string {
 	return string(d.Kind) + strconv.Itoa(d.Size)
 }
 
-// An Array is one of numpy's.
+// An Array is a numpy array.
 type Array struct {
 	Shape []int
 	Dtype *Dtype
-	Items []Value // of an array of objects, in the order of its indices
+	Items []Value // of an array of objects, in the order of the indices
 
 	strides []int  // by axis, in items
-	data    []byte // else
+	data    []byte // of all other arrays
 }
 
-// newDtype makes of ("f8", False, True) what numpy.dtype would.
+// newDtype does what numpy.dtype does with ("f8", False, True).
 func newDtype(args Tuple) (*Dtype, error) {
 	if len(args) == 0 {
 		return nil, errArguments
@@ -80,18 +82,18 @@ func newDtype(args Tuple) (*Dtype, error) {
 		valid = n > 0 && n <= maxItemSize
 	}
 	if err != nil || !valid {
-		return nil, fmt.Errorf("dtype %q: not one that is read", clip(code))
+		return nil, fmt.Errorf("dtype %s is not supported", filetext.Quote(code))
 	}
 	d.Size = n
 	return d, nil
 }
 
-// setState takes (version, byte order, subdtype, names, fields, size, alignment,
-// flags), and metadata if there are any.
+// setState sets the state (version, byte order, subdtype, names, fields, size,
+// alignment, flags), which metadata may follow.
 func (d *Dtype) setState(state Value) error {
 	s, ok := state.(Tuple)
 	if d.ready || !ok || len(s) < 8 {
-		return fmt.Errorf("dtype %s: its state is %s: want a tuple of 8, once", d, Kind(state))
+		return fmt.Errorf("dtype %s: the state is %s: want a tuple of 8, once", d, Kind(state))
 	}
 	switch s[1] {
 	case "<", "|":
@@ -101,7 +103,7 @@ func (d *Dtype) setState(state Value) error {
 		return fmt.Errorf("dtype %s: byte order is %s: want <, > or |", d, Kind(s[1]))
 	}
 	if s[2] != nil {
-		return fmt.Errorf("dtype %s: items that are arrays are not read", d)
+		return fmt.Errorf("dtype %s: items that are arrays are not supported", d)
 	}
 	if size, ok := s[5].(int64); !ok || size >= 0 && size != int64(d.Size) {
 		return fmt.Errorf("dtype %s: item size is %s", d, Kind(s[5]))
@@ -125,33 +127,33 @@ func (d *Dtype) setFields(names, fields Value) error {
 	for _, v := range list {
 		name, ok := v.(string)
 		if !ok {
-			return fmt.Errorf("a field called %s", Kind(v))
+			return fmt.Errorf("the name of a field is %s: want a string", Kind(v))
 		}
 		value, _ := dict.Get(name)
 		pair, ok := value.(Tuple)
 		if !ok || len(pair) < 2 {
-			return fmt.Errorf("field %q is %s: want dtype and offset", clip(name), Kind(value))
+			return fmt.Errorf("field %s is %s: want dtype and offset", filetext.Quote(name), Kind(value))
 		}
 		f, ok1 := pair[0].(*Dtype)
 		offset, ok2 := pair[1].(int64)
 		switch {
 		case !ok1 || !ok2:
-			return fmt.Errorf("field %q is %s at %s: want dtype and offset", clip(name), Kind(pair[0]), Kind(pair[1]))
+			return fmt.Errorf("field %s is %s at %s: want dtype and offset", filetext.Quote(name), Kind(pair[0]), Kind(pair[1]))
 		case !f.ready || f.Kind == 'O' || f.Kind == 'V':
-			return fmt.Errorf("field %q: dtype %s: want a number", clip(name), f)
+			return fmt.Errorf("field %s: dtype %s: want a number", filetext.Quote(name), f)
 		case offset < 0 || offset > int64(d.Size-f.Size):
-			return fmt.Errorf("field %q: offset %d: beyond the item of %d bytes", clip(name), offset, d.Size)
+			return fmt.Errorf("field %s: offset %d: beyond the item of %d bytes", filetext.Quote(name), offset, d.Size)
 		}
 		total += f.Size
 		d.Fields = append(d.Fields, Field{name, f, int(offset)})
 	}
 	if total > d.Size {
-		return errors.New("its fields overlap")
+		return errors.New("the fields overlap")
 	}
 	return nil
 }
 
-// setShape sets the shape and how the items lie.
+// setShape sets the shape and the strides.
 func (a *Array) setShape(shape Value, fortran bool) error {
 	s, ok := shape.(Tuple)
 	if !ok || len(s) > maxAxes {
@@ -185,7 +187,7 @@ func (a *Array) setShape(shape Value, fortran bool) error {
 	return nil
 }
 
-// Len is the number of items.
+// Len returns the number of items.
 func (a *Array) Len() int {
 	n := 1
 	for _, size := range a.Shape {
@@ -194,22 +196,22 @@ func (a *Array) Len() int {
 	return n
 }
 
-// size is the number of bytes of the items.
+// size returns the number of bytes of the items.
 func (a *Array) size() (int, error) {
 	if !a.Dtype.ready {
-		return 0, fmt.Errorf("dtype %s: without its state", a.Dtype)
+		return 0, fmt.Errorf("dtype %s: no state", a.Dtype)
 	}
 	if n := a.Len(); n <= math.MaxInt/a.Dtype.Size {
 		return n * a.Dtype.Size, nil
 	}
-	return 0, fmt.Errorf("shape %v of %s: more bytes than can be counted", a.Shape, a.Dtype)
+	return 0, fmt.Errorf("shape %v of %s: the size overflows an int", a.Shape, a.Dtype)
 }
 
-// setState takes (1, shape, dtype, column by column, bytes or items).
+// setState sets the state (1, shape, dtype, order is Fortran's, bytes or items).
 func (a *Array) setState(state Value) error {
 	s, ok := state.(Tuple)
 	if a.Dtype != nil || !ok || len(s) != 5 {
-		return fmt.Errorf("array: its state is %s: want a tuple of 5, once", Kind(state))
+		return fmt.Errorf("array: the state is %s: want a tuple of 5, once", Kind(state))
 	}
 	dtype, ok := s[2].(*Dtype)
 	if !ok {
@@ -226,7 +228,7 @@ func (a *Array) setState(state Value) error {
 	var err error
 	switch raw := s[4].(type) {
 	case *List:
-		// numpy lists objects by index, whatever order they lie in.
+		// numpy lists objects in the order of the indices, whatever the array's order.
 		if dtype.Kind != 'O' || len(raw.Items) != b.Len() {
 			return fmt.Errorf("array: %d items for shape %v of %s", len(raw.Items), b.Shape, dtype)
 		}
@@ -255,9 +257,9 @@ func (a *Array) setData(raw Bytes) error {
 	return nil
 }
 
-// fromBuffer makes of (bytes, dtype, shape, order) what numpy 1.17's
-// numpy.core.numeric._frombuffer would. numpy 2.4 has order K: the shape is that
-// of the bytes, and a fifth argument then puts the axes in another order.
+// fromBuffer does what numpy 1.17's numpy.core.numeric._frombuffer does with (bytes,
+// dtype, shape, order). numpy 2.4 has order K: the shape is that of the bytes, and a
+// fifth argument is a permutation of the axes.
 func fromBuffer(args Tuple) (*Array, error) {
 	if len(args) < 4 {
 		return nil, errArguments
@@ -281,7 +283,7 @@ func fromBuffer(args Tuple) (*Array, error) {
 	return a, nil
 }
 
-// transpose makes axis axes[i] the i-th.
+// transpose moves axis axes[i] to position i.
 func (a *Array) transpose(axes Value) error {
 	s, ok := axes.(Tuple)
 	if !ok || len(s) != len(a.Shape) {
@@ -301,7 +303,7 @@ func (a *Array) transpose(axes Value) error {
 	return nil
 }
 
-// scalar makes a value of (dtype, bytes).
+// scalar returns the value of (dtype, bytes).
 func scalar(args Tuple) (Value, error) {
 	if len(args) != 2 {
 		return nil, errArguments
@@ -319,49 +321,49 @@ func scalar(args Tuple) (Value, error) {
 	case 'b', 'i', 'u', 'f', 'U':
 		return a.item(0), nil
 	}
-	return Tuple{Global(nameScalar), dtype}, nil // of no use here; kept to be named
+	return Tuple{Global(nameScalar), dtype}, nil // never used; a valid value for error messages
 }
 
-// at is where item i lies, i counting them by index.
-func (a *Array) at(i int) int {
-	at := 0
+// position returns the position in memory of item i in the order of the indices.
+func (a *Array) position(i int) int {
+	p := 0
 	for k := len(a.Shape) - 1; k >= 0; k-- {
-		at += i % a.Shape[k] * a.strides[k]
+		p += i % a.Shape[k] * a.strides[k]
 		i /= a.Shape[k]
 	}
-	return at
+	return p
 }
 
-// item returns item i, counted by index: a number, a bool or a text; nil if it is
-// none of these.
+// item returns item i in the order of the indices: a number, a bool or a string, or
+// nil for other types.
 func (a *Array) item(i int) Value {
 	if a.Dtype.Kind == 'O' {
 		return a.Items[i]
 	}
 	c := Column{data: a.data, stride: a.Dtype.Size, dtype: a.Dtype}
-	at := a.at(i)
+	i = a.position(i)
 	switch a.Dtype.Kind {
 	case 'b':
-		return c.Int(at) != 0
+		return c.Int(i) != 0
 	case 'i':
-		return c.Int(at)
+		return c.Int(i)
 	case 'u':
-		if c.bits(at) <= math.MaxInt64 {
-			return c.Int(at)
+		if c.bits(i) <= math.MaxInt64 {
+			return c.Int(i)
 		}
-		return c.Float(at)
+		return c.Float(i)
 	case 'f':
-		return c.Float(at)
+		return c.Float(i)
 	case 'U':
-		return c.text(at)
+		return c.text(i)
 	}
 	return nil
 }
 
-// Floats returns the items by index, all of which are numbers or bools.
+// Floats returns the items in the order of the indices. All must be numbers or bools.
 func (a *Array) Floats() ([]float64, error) {
 	if a.Dtype == nil {
-		return nil, errors.New("an array without its state")
+		return nil, errors.New("an array without a state")
 	}
 	values := make([]float64, a.Len())
 	for i := range values {
@@ -374,23 +376,23 @@ func (a *Array) Floats() ([]float64, error) {
 	return values, nil
 }
 
-// Texts returns the items by index, all of which are texts.
-func (a *Array) Texts() ([]string, error) {
+// Strings returns the items in the order of the indices. All must be strings.
+func (a *Array) Strings() ([]string, error) {
 	if a.Dtype == nil {
-		return nil, errors.New("an array without its state")
+		return nil, errors.New("an array without a state")
 	}
 	values := make([]string, a.Len())
 	for i := range values {
 		v, ok := a.item(i).(string)
 		if !ok {
-			return nil, fmt.Errorf("item %d is %s: want a text", i, Kind(a.item(i)))
+			return nil, fmt.Errorf("item %d is %s: want a string", i, Kind(a.item(i)))
 		}
 		values[i] = v
 	}
 	return values, nil
 }
 
-// Number returns a value that is a number, or a bool as 0 or 1, as a float64.
+// Number returns the value of a number, or 0 or 1 for a bool.
 func Number(v Value) (float64, bool) {
 	switch v := v.(type) {
 	case bool:
@@ -406,15 +408,15 @@ func Number(v Value) (float64, bool) {
 	return 0, false
 }
 
-// A Column is one number of each item of an array, in the order of the bytes.
+// A Column is one number of each item of an array, in the order of memory.
 type Column struct {
 	data   []byte
 	stride int
 	dtype  *Dtype
 }
 
-// Column returns a field of an array of one axis, or the items themselves if the
-// field is "". kinds are the letters of the dtypes that will do.
+// Column returns a field of an array of one axis, or the items themselves if field
+// is "". kinds is the letters of the accepted dtypes.
 func (a *Array) Column(field, kinds string) (Column, error) {
 	if a.Dtype == nil || len(a.Shape) != 1 {
 		return Column{}, fmt.Errorf("%s: want one axis", Kind(a))
@@ -440,7 +442,7 @@ func (a *Array) Column(field, kinds string) (Column, error) {
 	return Column{}, fmt.Errorf("field %s: dtype %s: want one of %q", field, c.dtype, kinds)
 }
 
-// Int returns the number of item i, of a dtype b, i or u.
+// Int returns the number of item i, for the dtypes b, i and u.
 func (c Column) Int(i int) int64 {
 	v := c.bits(i)
 	if shift := 64 - 8*c.dtype.Size; c.dtype.Kind == 'i' && shift > 0 {
@@ -449,7 +451,7 @@ func (c Column) Int(i int) int64 {
 	return int64(v)
 }
 
-// Float returns the number of item i. float16 and floats beyond float64 are NaN.
+// Float returns the number of item i. Types float16 and float128 give NaN.
 func (c Column) Float(i int) float64 {
 	switch {
 	case c.dtype.Kind == 'u':
@@ -466,7 +468,7 @@ func (c Column) Float(i int) float64 {
 	return math.NaN()
 }
 
-// bits are the bytes of item i, at most 8, as a number.
+// bits returns the bytes of item i, at most 8, as a number.
 func (c Column) bits(i int) uint64 {
 	v, b := uint64(0), c.data[i*c.stride:][:min(c.dtype.Size, 8)]
 	for i := range b {
@@ -479,7 +481,7 @@ func (c Column) bits(i int) uint64 {
 	return v
 }
 
-// text returns item i of a dtype U, which is padded with zeros.
+// text returns the string of item i, for the dtype U. The item is padded with zeros.
 func (c Column) text(i int) string {
 	b := c.data[i*c.stride:][:c.dtype.Size]
 	var text []byte

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/basket-go/basket/internal/filetext"
 )
 
-// The opcodes that are understood: what scikit-learn 1.2 to 1.9 writes in
-// protocols 2 to 5. CPython has more; each of those stops the machine.
+// The supported opcodes: those that scikit-learn 1.2 to 1.9 writes in protocols 2 to
+// 5. All others of CPython are errors.
 const (
 	opMark           = '('
 	opStop           = '.'
@@ -58,7 +59,7 @@ const (
 	opByteArray8     = 0x96
 )
 
-// refused names the opcodes of CPython that are not understood.
+// refused is the names of CPython's other opcodes.
 var refused = map[byte]string{
 	'0': "POP", '1': "POP_MARK", '2': "DUP", 'F': "FLOAT", 'I': "INT", 'L': "LONG", 'P': "PERSID", 'Q': "BINPERSID",
 	'S': "STRING", 'T': "BINSTRING", 'U': "SHORT_BINSTRING", 'V': "UNICODE", 'd': "DICT", 'g': "GET", 'i': "INST",
@@ -66,28 +67,28 @@ var refused = map[byte]string{
 	0x97: "NEXT_BUFFER", 0x98: "READONLY_BUFFER",
 }
 
-// A machine runs one pickle. Nothing in it recurses but for the pickles that
-// arrays of objects are, and those to a small depth.
+// A machine runs one pickle. It recurses only for arrays of objects, which are
+// nested pickles, to depth maxNested.
 type machine struct {
-	source  *source
+	in      *input
 	globals map[string]bool
-	left    int // bytes of memory that values may still take
+	budget  int // bytes of memory that values may still take
 
 	stack []Value
 	marks []int // lengths of the stack at each MARK
 	memo  []Value
 }
 
-// charge takes n bytes of memory from what is left.
+// charge takes n bytes of memory from the budget.
 func (m *machine) charge(n int) error {
-	if m.left -= n; m.left < 0 {
-		return errors.New("more values than a file of this size has for any model")
+	if m.budget -= n; m.budget < 0 {
+		return errors.New("the values take more memory than the limit for a file of this size")
 	}
 	return nil
 }
 
-// grow returns s with room for n more items, and charges what that takes, so
-// that all memory ever asked for is counted and not only what is kept.
+// grow returns s with capacity for n more items. It charges each allocation, so
+// that garbage counts too.
 func grow[T any](m *machine, s []T, n int) ([]T, error) {
 	if len(s)+n <= cap(s) {
 		return s, nil
@@ -100,11 +101,11 @@ func grow[T any](m *machine, s []T, n int) ([]T, error) {
 	return append(make([]T, 0, size), s...), nil
 }
 
-// run executes opcodes up to STOP and returns what is on the stack then.
+// run executes opcodes up to STOP and returns the value on the stack.
 func (m *machine) run(depth int) (Value, error) {
 	for {
-		at := m.source.at
-		op, err := m.source.byte()
+		at := m.in.offset
+		op, err := m.in.byte()
 		if err == nil && op == opStop {
 			break
 		}
@@ -116,7 +117,7 @@ func (m *machine) run(depth int) (Value, error) {
 		}
 	}
 	if len(m.stack) != 1 || len(m.marks) != 0 {
-		return nil, fmt.Errorf("byte %d: STOP with %d values and %d marks: want 1 and 0", m.source.at-1, len(m.stack), len(m.marks))
+		return nil, fmt.Errorf("byte %d: STOP with %d values and %d marks: want 1 and 0", m.in.offset-1, len(m.stack), len(m.marks))
 	}
 	return m.stack[0], nil
 }
@@ -125,13 +126,13 @@ func (m *machine) run(depth int) (Value, error) {
 func (m *machine) step(op byte, depth int) error {
 	switch op {
 	case opProto:
-		version, err := m.source.byte()
+		version, err := m.in.byte()
 		if err == nil && (version < 2 || version > 5) {
 			err = fmt.Errorf("PROTO %d: want 2 to 5", version)
 		}
 		return err
 	case opFrame:
-		_, err := m.source.short(8) // its length tells nothing that is needed
+		_, err := m.in.short(8) // the frame's length is not needed
 		return err
 	case opMark:
 		marks, err := grow(m, m.marks, 1)
@@ -153,15 +154,15 @@ func (m *machine) step(op byte, depth int) error {
 	case opLong1:
 		return m.long()
 	case opBinFloat:
-		b, err := m.source.short(8)
+		b, err := m.in.short(8)
 		if err != nil {
 			return err
 		}
 		return m.push(math.Float64frombits(binary.BigEndian.Uint64(b)), 8)
 	case opShortBinString, opBinUnicode, opBinUnicode8:
-		return m.text(op)
+		return m.string(op)
 	case opShortBinBytes, opBinBytes, opBinBytes8, opByteArray8:
-		b, err := m.counted(op)
+		b, err := m.prefixed(op)
 		if err != nil {
 			return err
 		}
@@ -223,18 +224,8 @@ func (m *machine) step(op byte, depth int) error {
 
 	case opMemoize:
 		return m.put(len(m.memo))
-	case opBinPut, opBinGet:
-		i, err := m.source.byte()
-		if err != nil {
-			return err
-		}
-		return m.recall(op == opBinPut, int(i))
-	case opLongBinPut, opLongBinGet:
-		b, err := m.source.short(4)
-		if err != nil {
-			return err
-		}
-		return m.recall(op == opLongBinPut, int(binary.LittleEndian.Uint32(b)))
+	case opBinPut, opLongBinPut, opBinGet, opLongBinGet:
+		return m.access(op)
 
 	case opGlobal, opStackGlobal:
 		return m.global(op)
@@ -247,10 +238,10 @@ func (m *machine) step(op byte, depth int) error {
 	if name == "" {
 		name = "unknown"
 	}
-	return fmt.Errorf("opcode 0x%02x (%s): not on the list of what a scikit-learn model is made of", op, name)
+	return fmt.Errorf("opcode 0x%02x (%s): not on the list of opcodes for scikit-learn models", op, name)
 }
 
-// push puts v on the stack; it takes size bytes besides its place there.
+// push pushes v and charges size bytes besides those of the stack.
 func (m *machine) push(v Value, size int) error {
 	stack, err := grow(m, m.stack, 1)
 	if err != nil {
@@ -262,7 +253,8 @@ func (m *machine) push(v Value, size int) error {
 
 var errUnderflow = errors.New("the stack has too few values")
 
-// floor is how far down the stack may be popped.
+// floor returns the height of the stack at the last mark, below which nothing may be
+// popped.
 func (m *machine) floor() int {
 	if len(m.marks) == 0 {
 		return 0
@@ -270,7 +262,7 @@ func (m *machine) floor() int {
 	return m.marks[len(m.marks)-1]
 }
 
-// popN takes n values off the stack. They are good until the next push.
+// popN pops n values, which are valid until the next push.
 func (m *machine) popN(n int) ([]Value, error) {
 	if len(m.stack)-n < m.floor() {
 		return nil, errUnderflow
@@ -288,7 +280,7 @@ func (m *machine) pop() (Value, error) {
 	return items[0], nil
 }
 
-// popMark takes off all above the last mark, and the mark.
+// popMark pops the last mark and all values above it.
 func (m *machine) popMark() ([]Value, error) {
 	if len(m.marks) == 0 {
 		return nil, errors.New("no mark on the stack")
@@ -298,7 +290,7 @@ func (m *machine) popMark() ([]Value, error) {
 	return items, err
 }
 
-// top is the value on top of the stack.
+// top returns the value on top of the stack.
 func (m *machine) top() (*Value, error) {
 	if len(m.stack) <= m.floor() {
 		return nil, errUnderflow
@@ -306,27 +298,34 @@ func (m *machine) top() (*Value, error) {
 	return &m.stack[len(m.stack)-1], nil
 }
 
-func (m *machine) integer(n int) error {
-	b, err := m.source.short(n)
-	if err != nil {
-		return err
+// uint reads a little-endian number of size bytes.
+func (m *machine) uint(size int) (uint64, error) {
+	b, err := m.in.short(size)
+	n := uint64(0)
+	for i, c := range b {
+		n |= uint64(c) << (8 * i)
 	}
-	switch n {
-	case 1:
-		return m.push(int64(b[0]), 0)
-	case 2:
-		return m.push(int64(binary.LittleEndian.Uint16(b)), 8)
-	}
-	return m.push(int64(int32(binary.LittleEndian.Uint32(b))), 8)
+	return n, err
 }
 
-// long reads an integer in two's complement, the lowest byte first.
+func (m *machine) integer(size int) error {
+	v, err := m.uint(size)
+	switch {
+	case err != nil:
+		return err
+	case size == 1:
+		return m.push(int64(v), 0)
+	}
+	return m.push(int64(int32(v)), 8)
+}
+
+// long pushes an integer in little-endian two's complement.
 func (m *machine) long() error {
-	n, err := m.source.byte()
+	n, err := m.in.byte()
 	if err != nil {
 		return err
 	}
-	b, err := m.source.take(int(n))
+	b, err := m.in.next(int(n))
 	if err != nil {
 		return err
 	}
@@ -343,8 +342,8 @@ func (m *machine) long() error {
 	return m.push(v, 8)
 }
 
-// counted reads a length, of as many bytes as op has for it, and so many bytes.
-func (m *machine) counted(op byte) ([]byte, error) {
+// prefixed reads bytes after their length, whose own size depends on op.
+func (m *machine) prefixed(op byte) ([]byte, error) {
 	size := 8
 	switch op {
 	case opShortBinString, opShortBinBytes:
@@ -352,37 +351,33 @@ func (m *machine) counted(op byte) ([]byte, error) {
 	case opBinUnicode, opBinBytes:
 		size = 4
 	}
-	b, err := m.source.short(size)
+	n, err := m.uint(size)
 	if err != nil {
 		return nil, err
 	}
-	n := uint64(0)
-	for i, c := range b {
-		n |= uint64(c) << (8 * i)
+	if n > uint64(m.in.left) {
+		return nil, m.in.tooFew(n)
 	}
-	if n > uint64(m.source.left) {
-		return nil, m.source.over(n)
-	}
-	return m.take(int(n))
+	return m.next(int(n))
 }
 
-// take gives the next n bytes, to keep. Those of a decompressor take memory.
-func (m *machine) take(n int) ([]byte, error) {
-	if m.source.r != nil && n <= m.source.left {
+// next reads n bytes. It charges those of a decompressor, which are allocated.
+func (m *machine) next(n int) ([]byte, error) {
+	if m.in.stream != nil && n <= m.in.left {
 		if err := m.charge(n); err != nil {
 			return nil, err
 		}
 	}
-	return m.source.take(n)
+	return m.in.next(n)
 }
 
-func (m *machine) text(op byte) error {
-	b, err := m.counted(op)
+func (m *machine) string(op byte) error {
+	b, err := m.prefixed(op)
 	if err != nil {
 		return err
 	}
 	if !utf8.Valid(b) {
-		return fmt.Errorf("text %s: not UTF-8", strconv.Quote(clip(string(b))))
+		return fmt.Errorf("string %s: want UTF-8", filetext.Quote(string(b)))
 	}
 	return m.push(string(b), 16+len(b))
 }
@@ -410,7 +405,7 @@ func (m *machine) extend(items []Value) error {
 	}
 	list, ok := (*top).(*List)
 	if !ok {
-		return fmt.Errorf("appends to %s: want a list", Kind(*top))
+		return fmt.Errorf("items for %s: want a list", Kind(*top))
 	}
 	if list.Items, err = grow(m, list.Items, len(items)); err != nil {
 		return err
@@ -419,7 +414,7 @@ func (m *machine) extend(items []Value) error {
 	return nil
 }
 
-// set puts pairs of key and value into the dictionary on top of the stack.
+// set adds pairs of key and value to the dictionary on top of the stack.
 func (m *machine) set(pairs []Value) error {
 	top, err := m.top()
 	if err != nil {
@@ -428,7 +423,7 @@ func (m *machine) set(pairs []Value) error {
 	d, ok := (*top).(*Dict)
 	switch {
 	case !ok:
-		return fmt.Errorf("sets an item of %s: want a dictionary", Kind(*top))
+		return fmt.Errorf("keys for %s: want a dictionary", Kind(*top))
 	case len(pairs)%2 != 0:
 		return fmt.Errorf("%d keys and values: want pairs", len(pairs))
 	}
@@ -443,24 +438,31 @@ func (m *machine) set(pairs []Value) error {
 		d.Values = append(d.Values, pairs[i+1])
 	}
 	if len(d.Keys) > fewKeys {
-		return m.charge(32 * len(pairs)) // its index
+		return m.charge(32 * len(pairs)) // the index
 	}
 	return nil
 }
 
-// recall is put or get.
-func (m *machine) recall(put bool, i int) error {
-	if put {
-		return m.put(i)
+// access sets or pushes the memo whose number follows op.
+func (m *machine) access(op byte) error {
+	size := 1
+	if op == opLongBinPut || op == opLongBinGet {
+		size = 4
 	}
-	if i < 0 || i >= len(m.memo) {
+	i, err := m.uint(size)
+	switch {
+	case err != nil:
+		return err
+	case op == opBinPut || op == opLongBinPut:
+		return m.put(int(i))
+	case i >= uint64(len(m.memo)):
 		return fmt.Errorf("memo %d: only %d are set", i, len(m.memo))
 	}
 	return m.push(m.memo[i], 0)
 }
 
-// put remembers the value on top of the stack as memo i. Python numbers memos
-// from 0 without a gap, and never anew.
+// put sets memo i to the value on top of the stack. Python numbers memos from 0
+// without gaps and sets none twice.
 func (m *machine) put(i int) error {
 	top, err := m.top()
 	if err != nil {

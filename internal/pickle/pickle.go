@@ -1,12 +1,11 @@
-// Package pickle reads what scikit-learn models are saved as: Python pickles of
-// protocols 2 to 5, and joblib's files, which are pickles with arrays between the
-// opcodes, compressed or not.
+// Package pickle reads the files of scikit-learn models: Python pickles of protocols
+// 2 to 5, and joblib's files, which are pickles with arrays between the opcodes,
+// compressed or not.
 //
-// Python's own pickle module runs what a pickle tells it to run. Here nothing is
-// run and nothing is constructed by name: a name is an inert token, a call is a
-// record of the name and its arguments, and both names and opcodes must stand on a
-// closed list. The one thing that is computed is numpy's: arrays, scalars and
-// dtypes become values that a reader can use.
+// Python's own pickle module calls what a pickle names. This package calls and
+// constructs nothing: a name is a token, a call is a record of the name and its
+// arguments, and both names and opcodes must be on a closed list. Only numpy's
+// arrays, scalars and dtypes are converted to values.
 //
 //	in the file                             here
 //	None True 7 7.5 "a" b"a"                nil bool int64 float64 string Bytes
@@ -26,56 +25,57 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/basket-go/basket/internal/filetext"
 )
 
-// Limits. A file that keeps to them takes memory of some 64 MB and 16 times its
-// own size at most, the reader's forest included.
+// Limits. With them a file takes at most some 64 MB and 16 times its own size of
+// memory, including the forest that is made of it.
 const (
-	maxNested   = 2       // pickles within pickles, which arrays of objects are
+	maxNested   = 2       // pickles in pickles: arrays of objects
 	maxItemSize = 1 << 20 // bytes of an array's item
 	maxFields   = 64      // of an array's item
 	maxAxes     = 32
 	maxName     = 256 // bytes of a global's name
 )
 
-// budget is how many bytes of memory a file of n bytes may take: its values and,
-// where the model is one, the forest that is made of its arrays, which takes as much
-// as they do.
+// budget returns the bytes of memory that a file of n bytes may take: half of them
+// for its values, half for a forest, which takes as much as its arrays.
 func budget(n int) int { return 60<<20 + 15*n }
 
-// output is how many bytes may come out of a compressed file of n bytes. Real
-// models are compressed to a third of their size, fully grown forests to a tenth.
-func output(n int) int { return budget(n) / 2 }
+// maxOutput returns how many bytes a compressed file of n bytes may decompress to.
+// Real models are compressed to a third of their size, fully grown forests to a
+// tenth.
+func maxOutput(n int) int { return budget(n) / 2 }
 
 // A Value is nil, bool, int64, float64, string, Bytes, Long, Tuple, *List, *Dict,
-// Global, *Object, *Array or *Dtype. Values may be shared and, by way of *List,
-// *Dict and *Object, hold themselves: whoever walks them minds the depth.
+// Global, *Object, *Array or *Dtype. Values may be shared, and a *List, *Dict or
+// *Object may contain itself: whoever walks them must bound the depth.
 type Value any
 
 // Bytes is a byte string.
 type Bytes []byte
 
-// Long is an integer beyond int64, as its little-endian two's complement.
+// Long is an integer beyond int64, as little-endian two's complement.
 type Long []byte
 
-// A Tuple is a sequence that does not change.
+// A Tuple is an immutable sequence.
 type Tuple []Value
 
-// A List is a sequence, or a set.
+// A List is a list or a set.
 type List struct{ Items []Value }
 
-// A Global is a name, module and all, that was on the list.
+// A Global is "module.name", one of the allowed names.
 type Global string
 
-// An Object is what a name was called with. It stands for the result of a
-// call that was never made.
+// An Object records a call of a class. The call is not made.
 type Object struct {
 	Class string // module and name
 	Args  Tuple
-	State Value // given after the call; nil if nothing was
+	State Value // set after the call; nil if there is none
 }
 
-// Attr returns the attribute of an object whose state is a dictionary.
+// Attr returns an attribute if the object's state is a dictionary that has it.
 func (o *Object) Attr(name string) (Value, bool) {
 	d, ok := o.State.(*Dict)
 	if !ok {
@@ -84,21 +84,21 @@ func (o *Object) Attr(name string) (Value, bool) {
 	return d.Get(name)
 }
 
-// Name is the class without its module.
+// Name returns the class without its module.
 func (o *Object) Name() string {
 	return o.Class[strings.LastIndexByte(o.Class, '.')+1:]
 }
 
-// fewKeys is how many keys a dictionary has at most that is searched key by key.
+// fewKeys is the largest number of keys that Get searches without an index.
 const fewKeys = 40
 
-// A Dict is a dictionary, in the order in which the file fills it.
+// A Dict is a dictionary, in the file's order.
 type Dict struct {
 	Keys, Values []Value
 	index        map[string]int // of the keys that are strings; built by Get if there are many
 }
 
-// Get returns the value of key. Of several the last one counts.
+// Get returns the value of key, the last one of duplicates.
 func (d *Dict) Get(key string) (Value, bool) {
 	if len(d.Keys) > fewKeys {
 		if d.index == nil {
@@ -129,30 +129,30 @@ func Is(data []byte) bool {
 		hasPrefix(data, "ccopy_reg\n") || compression(data) != ""
 }
 
-// Read reads the pickle or joblib file that data is. Of the names in it,
-// "module.name", those of numpy, joblib and Python that the arrays, scalars and
-// random states of a model are made of are known here; globals holds the others.
-// What Read returns may keep parts of data.
+// Read reads a pickle or joblib file. It allows the names of numpy, joblib and
+// Python that a model's arrays, scalars and random states need, and those in
+// globals, "module.name". The result may share memory with data.
 func Read(data []byte, globals map[string]bool) (Value, error) {
 	if hasPrefix(data, "ccopy_reg\n") {
 		return nil, errors.New("pickle protocol 0 or 1: save the model with protocol 2 or newer")
 	}
-	s, err := open(data)
+	in, err := open(data)
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{source: s, globals: globals, left: budget(len(data)) - s.taken}
+	m := &machine{in: in, globals: globals, budget: budget(len(data)) - in.allocated}
 	v, err := m.run(0)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.end(); err != nil {
+	if err := in.end(); err != nil {
 		return nil, err
 	}
 	return v, nil
 }
 
-// Kind names the kind of a value for an error message.
+// Kind describes a value for an error message. The description is one line of
+// printable text.
 func Kind(v Value) string {
 	switch v := v.(type) {
 	case nil:
@@ -164,7 +164,7 @@ func Kind(v Value) string {
 	case float64:
 		return fmt.Sprintf("the float %v", v)
 	case string:
-		return fmt.Sprintf("the text %q", clip(v))
+		return "the string " + filetext.Quote(v)
 	case Bytes:
 		return "bytes"
 	case Long:
@@ -176,21 +176,13 @@ func Kind(v Value) string {
 	case *Dict:
 		return fmt.Sprintf("a dictionary of %d", len(v.Keys))
 	case Global:
-		return string(v)
+		return string(v) // on the list
 	case *Object:
-		return v.Class
+		return v.Class // on the list
 	case *Array:
 		return fmt.Sprintf("an array of %s, shape %v", v.Dtype, v.Shape)
 	case *Dtype:
 		return "a dtype"
 	}
 	return "something unknown"
-}
-
-// clip shortens what goes into an error message.
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "..."
-	}
-	return s
 }

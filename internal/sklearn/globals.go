@@ -1,8 +1,7 @@
 package sklearn
 
-// globals are the names that the models of this package are made of, besides
-// those of numpy and joblib that package pickle knows. They were found by noting
-// every name that scikit-learn 1.2 to 1.9 looks up when it loads its own models.
+// globals is the names that supported models need besides those that package pickle
+// allows: the names that scikit-learn 1.2 to 1.9 looks up when it loads its models.
 var globals = makeGlobals()
 
 func makeGlobals() map[string]bool {
@@ -42,7 +41,7 @@ func makeGlobals() map[string]bool {
 		"HalfSquaredError", "AbsoluteError", "PinballLoss", "HuberLoss", "HalfPoissonLoss", "HalfGammaLoss",
 	} {
 		add("sklearn._loss.loss", loss)
-		// The same in Cython. scikit-learn 1.6 writes it without a package.
+		// The Cython class of the loss. scikit-learn 1.6 writes it without a package.
 		for _, module := range []string{"sklearn._loss._loss", "_loss"} {
 			add(module, "Cy"+loss, "__pyx_unpickle_Cy"+loss)
 		}
@@ -53,8 +52,8 @@ func makeGlobals() map[string]bool {
 	return names
 }
 
-// functions are numpy's that a transformer may apply to a column or a target.
-// numpy 2 finds them in numpy, numpy 1 where they are made.
+// functions is the functions of numpy that a transformer may apply. They are in module
+// numpy in numpy 2, and in the module of their implementation in numpy 1.
 var functions = makeFunctions()
 
 func makeFunctions() map[string]opKind {

@@ -1,18 +1,19 @@
 package sklearn
 
 import (
-	"encoding/csv"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/basket-go/basket/internal/golden"
+	"github.com/basket-go/basket/internal/libm"
 )
 
 const models = "../../testdata/models/"
 
-// readModel returns the bytes of a case's model.
+// readModel returns the model of a case.
 func readModel(t testing.TB, folder string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(folder, "model.joblib"))
@@ -25,35 +26,8 @@ func readModel(t testing.TB, folder string) []byte {
 	return data
 }
 
-// readTable returns the cells of a CSV file, and its number of columns.
-func readTable(t *testing.T, path string) ([]float64, int) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cells []float64
-	for _, record := range records[1:] {
-		for _, text := range record {
-			v := math.NaN()
-			if text != "" {
-				if v, err = strconv.ParseFloat(text, 64); err != nil {
-					t.Fatalf("%s: %v", path, err)
-				}
-			}
-			cells = append(cells, v)
-		}
-	}
-	return cells, len(records[0])
-}
-
-// summand is the largest number that the prediction for row is a sum of, and
-// whether the prediction is one that need not agree to the bit.
+// summand returns the largest summand of the prediction for row, and whether the
+// prediction may differ from scikit-learn's by some ulps of it.
 func summand(p *Pipeline, row []float64, prediction float64) (float64, bool) {
 	most, loose := math.Abs(prediction), p.forest == nil
 	for j, c := range p.coef {
@@ -61,7 +35,7 @@ func summand(p *Pipeline, row []float64, prediction float64) (float64, bool) {
 		if p.columns != nil {
 			seen = p.columns[j]
 		}
-		v, _ := seen.of(row)
+		v, _ := seen.compute(row)
 		most = max(most, math.Abs(c*v))
 	}
 	if p.forest == nil {
@@ -81,31 +55,32 @@ func summand(p *Pipeline, row []float64, prediction float64) (float64, bool) {
 }
 
 func TestGolden(t *testing.T) {
-	folders, err := filepath.Glob(models + "sklearn-*")
-	if err != nil || len(folders) < 30 {
-		t.Fatalf("%d models, %v", len(folders), err)
+	cases := golden.Cases(t, models+"sklearn-*")
+	if len(cases) < 30 {
+		t.Fatalf("%d models", len(cases))
 	}
-	for _, folder := range folders {
-		name := filepath.Base(folder)
-		t.Run(strings.TrimPrefix(name, "sklearn-"), func(t *testing.T) {
-			file, err := Read(readModel(t, folder), Options{})
+	for _, c := range cases {
+		name := strings.TrimPrefix(filepath.Base(c.Dir), "sklearn-")
+		t.Run(name, func(t *testing.T) {
+			file, err := Read(readModel(t, c.Dir), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			rows, width := readTable(t, filepath.Join(folder, "rows.csv"))
-			want, _ := readTable(t, filepath.Join(folder, "want.csv"))
-			if file.Pipeline.Features() != width {
-				t.Fatalf("%d features, want %d", file.Pipeline.Features(), width)
+			rows, width := c.Rows.Values, len(c.Rows.Header)
+			want, outputs := c.Want.Columns("y")
+			p := file.Pipeline
+			if p.Features() != width || p.Outputs() != outputs {
+				t.Fatalf("%d features, %d outputs: want %d, %d", p.Features(), p.Outputs(), width, outputs)
 			}
 			got := make([]float64, len(want))
-			file.Pipeline.Predict(got, rows)
+			p.Predict(got, rows)
 			for i, v := range got {
 				row := rows[i*width:][:width]
 				one := make([]float64, 1)
-				if file.Pipeline.Predict(one, row); math.Float64bits(one[0]) != math.Float64bits(v) {
+				if p.Predict(one, row); math.Float64bits(one[0]) != math.Float64bits(v) {
 					t.Errorf("row %d: %v alone, %v among others", i, one[0], v)
 				}
-				most, loose := summand(file.Pipeline, row, want[i])
+				most, loose := summand(p, row, want[i])
 				// exp of a forest's sum
 				loose = loose || strings.Contains(name, "poisson") && strings.Contains(name, "hist") || strings.Contains(name, "gamma")
 				ulp := math.Nextafter(most, math.Inf(1)) - most
@@ -148,23 +123,48 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestRead_margin checks that the link and the target's transformation of margins give
+// the predictions, and that Explain adds up to the margins.
 func TestRead_margin(t *testing.T) {
-	data := readModel(t, models+"sklearn-hist-poisson")
-	rows, _ := readTable(t, models+"sklearn-hist-poisson/rows.csv")
-	with, err := Read(data, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	without, err := Read(data, Options{Margin: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var prediction, margin, of [1]float64
-	with.Pipeline.Predict(prediction[:], rows[:4])
-	without.Pipeline.Predict(margin[:], rows[:4])
-	with.Forest.Margin(of[:], rows[:4])
-	if margin != of || math.Abs(math.Log(prediction[0])-margin[0]) > 1e-12 {
-		t.Errorf("margin %v, want %v, the log of %v", margin, of, prediction)
+	for _, c := range golden.Cases(t, models+"sklearn-*") {
+		data := readModel(t, c.Dir)
+		with, err := Read(data, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		without, err := Read(data, Options{Margin: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		width := len(c.Rows.Header)
+		contributions := make([]float64, width)
+		for i := range len(c.Rows.Values) / width {
+			row := c.Rows.Values[i*width:][:width]
+			var prediction, margin [1]float64
+			with.Pipeline.Predict(prediction[:], row)
+			without.Pipeline.Predict(margin[:], row)
+			bias, err := with.Pipeline.Explain(t.Context(), contributions, row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum, size := bias, math.Abs(bias)
+			for _, c := range contributions {
+				sum, size = sum+c, max(size, math.Abs(c))
+			}
+			if d := math.Abs(sum - margin[0]); d > 1e-9*size || math.IsNaN(d) && !math.IsNaN(margin[0]) && !math.IsInf(margin[0], 0) {
+				t.Errorf("%s: row %v: contributions add up to %v, want %v", c.Dir, row, sum, margin[0])
+			}
+			want := margin[0]
+			if name := filepath.Base(c.Dir); strings.Contains(name, "poisson") || strings.Contains(name, "gamma") {
+				want = libm.Exp(want)
+			}
+			for k, ok := 0, true; k < len(with.Pipeline.target) && ok; k++ {
+				if want, ok = with.Pipeline.target[k].apply(want); !ok {
+					want = math.NaN()
+				}
+			}
+			golden.Compare(t, c.Dir, prediction[:], []float64{want})
+		}
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 
 // hist reads histogram gradient boosting:
 // ensemble/_hist_gradient_boosting/gradient_boosting.py, _raw_predict. Its trees
-// see float64 and take everything. From 1.4 on a model with categories has steps of
-// its own in front, so that the frame which the trees see is returned.
-func (r *reader) hist(e part, p *Pipeline, in frame, depth int) (frame, error) {
+// compare float64 values and accept all of them. It returns the input of the trees,
+// because from 1.4 on a model with categories contains transformers.
+func (r *reader) hist(e object, p *Pipeline, in frame, depth int) (frame, error) {
 	if v, ok := e.Attr("_preprocessor"); ok && v != nil {
-		steps, err := asPart(v)
+		steps, err := asObject(v)
 		if err == nil {
 			in, err = r.transform(steps, in, depth+1)
 		}
@@ -41,9 +41,9 @@ func (r *reader) hist(e part, p *Pipeline, in frame, depth int) (frame, error) {
 	for i, v := range rounds {
 		trees, ok := asList(v)
 		if !ok || len(trees) != 1 {
-			return in, fmt.Errorf("_predictors[%d] is %s: want one tree a round", i, pickle.Kind(v))
+			return in, fmt.Errorf("_predictors[%d] is %s: want one tree per round", i, pickle.Kind(v))
 		}
-		tree, err := asPart(trees[0])
+		tree, err := asObject(trees[0])
 		if err == nil {
 			var t forest.Tree
 			t, err = r.predictor(tree, in.width, known)
@@ -53,13 +53,13 @@ func (r *reader) hist(e part, p *Pipeline, in frame, depth int) (frame, error) {
 			return in, fmt.Errorf("tree %d: %w", i, err)
 		}
 	}
-	p.takes = anything
+	p.accepts = anything
 	p.forest, err = forest.New(m)
 	return in, err
 }
 
-// link finds the link that the loss has.
-func (r *reader) link(e part) (forest.Link, error) {
+// link returns the link of the loss.
+func (r *reader) link(e object) (forest.Link, error) {
 	loss, err := e.object("_loss")
 	if err != nil {
 		return 0, err
@@ -88,9 +88,9 @@ func (s *set) add(v float64) error {
 	return nil
 }
 
-// knownCategories returns, for each categorical feature, the categories that it
-// had in training: binning.py, make_known_categories_bitsets.
-func knownCategories(e part, features int) (map[int]*set, error) {
+// knownCategories returns the categories of each categorical feature in training:
+// binning.py, make_known_categories_bitsets.
+func knownCategories(e object, features int) (map[int]*set, error) {
 	mapper, err := e.object("_bin_mapper")
 	if err != nil {
 		return nil, err
@@ -132,9 +132,9 @@ func knownCategories(e part, features int) (map[int]*set, error) {
 }
 
 // predictor reads one tree: predictor.py, TreePredictor, and _predictor.pyx,
-// _predict_one_from_raw_data. The fields are packed, in ways that changed from 1.2 to
-// 1.3, and are read by their names.
-func (r *reader) predictor(e part, features int, known map[int]*set) (forest.Tree, error) {
+// _predict_one_from_raw_data. The fields of nodes are found by their names, because
+// their offsets changed from 1.2 to 1.3.
+func (r *reader) predictor(e object, features int, known map[int]*set) (forest.Tree, error) {
 	var t forest.Tree
 	if e.Name() != "TreePredictor" {
 		return t, fmt.Errorf("%s: want a TreePredictor", e.Class)
@@ -186,11 +186,11 @@ func (r *reader) predictor(e part, features int, known map[int]*set) (forest.Tre
 
 // bitsets are the sets of categories that the splits of a tree send left.
 type bitsets struct {
-	words []float64 // eight a set
-	used  []bool
+	words []float64 // eight per set
+	used  []bool    // by a split
 }
 
-func readBitsets(e part) (*bitsets, error) {
+func readBitsets(e object) (*bitsets, error) {
 	if v, ok := e.Attr("raw_left_cat_bitsets"); !ok || v == nil {
 		return &bitsets{}, nil
 	}
@@ -208,18 +208,18 @@ func readBitsets(e part) (*bitsets, error) {
 	return &bitsets{words, make([]bool, a.Shape[0])}, err
 }
 
-// split is the rule of the split with set i. A category is missing if it is
-// below zero or was not known in training. It is looked up as a byte: the cast from
-// double to uint8_t goes by way of int32 on x86-64, so that what is beyond int32
-// becomes its least number, and category 0.
+// split returns the rule of the split with set i. A category below zero or not known
+// in training is missing. Categories are converted to bytes: on x86-64 the cast from
+// double to uint8_t goes through int32, where numbers out of range become the lowest
+// int32 and so category 0.
 func (s *bitsets) split(i int64, known *set, missingLeft bool) (*forest.Categories, error) {
 	switch {
 	case i < 0 || i >= int64(len(s.used)):
-		return nil, fmt.Errorf("bitset_idx = %d: there are %d sets", i, len(s.used))
+		return nil, fmt.Errorf("bitset_idx = %d: want a number below %d, the number of bitsets", i, len(s.used))
 	case s.used[i]:
-		return nil, fmt.Errorf("bitset_idx = %d: that is another split's", i)
+		return nil, fmt.Errorf("bitset_idx = %d: another split has the same", i)
 	case known == nil:
-		return nil, errors.New("is_categorical = 1: its feature is not")
+		return nil, errors.New("is_categorical = 1: the feature is not categorical")
 	}
 	s.used[i] = true
 	c := &forest.Categories{Left: make([]uint32, 8), NegativeLeft: missingLeft, BelowZero: true, Wrap: true}

@@ -1,6 +1,8 @@
 package sklearn
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"sort"
 
@@ -8,44 +10,43 @@ import (
 	"github.com/basket-go/basket/internal/libm"
 )
 
-// A Pipeline is what is done to a row, then a forest or a linear function, then
-// what is done to its answer. All steps that are read here look at one column at a
-// time, so whatever their number and nesting they amount to a list of operations
-// for each column that the model sees. It is immutable and safe for concurrent
-// use.
+// A Pipeline transforms rows, applies a forest or a linear function, and transforms
+// the result. Each supported transformer computes its output columns from single
+// input columns, so all nested steps together are one list of operations for each
+// column that the model uses. A Pipeline is immutable and safe for concurrent use.
 //
-// Where scikit-learn refuses a row (NaN to a model that knows no missing values,
-// infinities, for trees numbers beyond float32) the prediction is NaN.
+// For a row that scikit-learn refuses (NaN where missing values are not supported,
+// infinities, numbers beyond float32 for trees) the prediction is NaN.
 type Pipeline struct {
 	features int
-	columns  []column // what the model sees; nil if it sees the row as it is
-	checks   []column // what it does not see, but a step wants to be finite
-	takes    domain   // what the model takes
+	columns  []column // the model's columns; nil if they are those of the row
+	checks   []column // columns that the model does not use but a step checks
+	accepts  domain   // the values that the model accepts
 
 	forest    *forest.Forest // if nil, the model is a linear function
-	mean      int            // if positive, the model is the mean of so many trees
+	mean      int            // if positive, the forest predicts the mean of so many trees
 	coef      []float64
 	intercept float64
 
-	target []op // what is done to the model's answer
+	target []op // the transformation of the result
 }
 
-// A column is one column of a row and what is done to it.
+// A column is a column of the row and the operations on it.
 type column struct {
 	from int
 	ops  []op
 }
 
-// A domain is the values that something takes: numbers up to limit, either sign,
-// and NaN if missing.
+// A domain is a set of values: numbers of magnitude at most limit, and NaN if missing
+// is set.
 type domain struct {
 	limit   float64
 	missing bool
 }
 
-// The domains that scikit-learn knows: utils/validation.py, check_array with
-// ensure_all_finite True, "allow-nan" and False. Trees see the row as float32, in
-// which anything up to half a step beyond its largest is finite.
+// The domains of scikit-learn: utils/validation.py, check_array with
+// ensure_all_finite True, "allow-nan" and False. Trees convert the row to float32, so
+// numbers that round to a finite float32 are finite.
 var (
 	finite   = domain{math.MaxFloat64, false}
 	noInf    = domain{math.MaxFloat64, true}
@@ -55,30 +56,30 @@ var (
 	noInf32  = domain{finite32.limit, true}
 )
 
-func (d domain) has(v float64) bool {
+func (d domain) contains(v float64) bool {
 	return math.Abs(v) <= d.limit || v != v && d.missing
 }
 
-// An op is one operation on a number.
+// An op is an operation on a number.
 type op struct {
-	kind  opKind
-	a, b  float64
-	table []float64
-	takes domain
+	kind   opKind
+	a, b   float64
+	table  []float64
+	domain domain
 }
 
 type opKind int8
 
 const (
-	opCheck     opKind = iota // refuse the row if takes does not have it
+	opCheck     opKind = iota // refuse the row unless domain contains the number
 	opAdd                     // + a
 	opSubtract                // - a
 	opMultiply                // * a
 	opDivide                  // / a
 	opClip                    // to a..b
-	opFill                    // b if it is a; a may be NaN
-	opIndicator               // 1 if it is a, else 0; a may be NaN
-	opEncode                  // its place in table, NaN if it is not there
+	opFill                    // replace a, which may be NaN, by b
+	opIndicator               // 1 for a, which may be NaN, else 0
+	opEncode                  // the index in table, or NaN
 	opLog1p
 	opExpm1
 	opLog
@@ -87,11 +88,11 @@ const (
 	opSquare
 )
 
-// apply returns the operation's result, and false if the row is refused.
+// apply returns the result of the operation, and false if it refuses the row.
 func (o *op) apply(v float64) (float64, bool) {
 	switch o.kind {
 	case opCheck:
-		return v, o.takes.has(v)
+		return v, o.domain.contains(v)
 	case opAdd:
 		return v + o.a, true
 	case opSubtract:
@@ -109,12 +110,12 @@ func (o *op) apply(v float64) (float64, bool) {
 		}
 		return v, true
 	case opFill:
-		if o.is(v) {
+		if o.matches(v) {
 			return o.b, true
 		}
 		return v, true
 	case opIndicator:
-		if o.is(v) {
+		if o.matches(v) {
 			return 1, true
 		}
 		return 0, true
@@ -139,11 +140,11 @@ func (o *op) apply(v float64) (float64, bool) {
 	return v, true
 }
 
-// is reports whether v is what o looks for.
-func (o *op) is(v float64) bool { return v == o.a || v != v && o.a != o.a }
+// matches reports whether v is a, which may be NaN.
+func (o *op) matches(v float64) bool { return v == o.a || v != v && o.a != o.a }
 
-// of computes the column of a row.
-func (c *column) of(row []float64) (float64, bool) {
+// compute returns the column's value for a row, and false if a check refuses the row.
+func (c *column) compute(row []float64) (float64, bool) {
 	v, ok := row[c.from], true
 	for i := range c.ops {
 		if v, ok = c.ops[i].apply(v); !ok {
@@ -153,37 +154,30 @@ func (c *column) of(row []float64) (float64, bool) {
 	return v, true
 }
 
-// Features is the number of columns of a row.
+// Features returns the number of columns of a row.
 func (p *Pipeline) Features() int { return p.features }
 
-// Outputs is the number of predictions that a row gives.
+// Outputs returns the number of predictions per row, 1.
 func (p *Pipeline) Outputs() int { return 1 }
 
-// Predict sets dst[i] to the prediction for row i, which is
-// rows[i*Features():][:Features()]. Both lengths must fit; it panics if they do
-// not. It allocates nothing unless the model sees more than 256 columns that
-// are not those of the row.
-func (p *Pipeline) Predict(dst, rows []float64) {
-	p.answer(dst, rows, prediction)
-	p.finish(dst)
-}
-
-// Link sets dst to the predictions that margins stand for: Predict is Margin and
-// then Link, but for rows that are refused. It uses margins as scratch.
-func (p *Pipeline) Link(dst, margins []float64) {
-	if p.forest != nil && p.mean == 0 {
-		p.forest.Finish(dst, margins)
-	} else {
-		copy(dst, margins)
-	}
-	p.finish(dst)
-}
-
-// Forest is the trees of the model, or nil if it has none.
+// Forest returns the trees of the model, or nil if it has none.
 func (p *Pipeline) Forest() *forest.Forest { return p.forest }
 
-// finish does to the model's answers what is done to them.
-func (p *Pipeline) finish(dst []float64) {
+// Predict sets dst[i] to the prediction for row i, which is
+// rows[i*Features():][:Features()]. It panics if the lengths do not agree. It
+// allocates only if the model has more than 256 transformed columns.
+func (p *Pipeline) Predict(dst, rows []float64) {
+	if len(dst)*p.features != len(rows) {
+		panic("sklearn: the lengths of dst and rows do not agree")
+	}
+	if p.columns == nil {
+		p.predictRows(dst, rows)
+	} else {
+		p.predictColumns(dst, rows)
+	}
+	if p.target == nil {
+		return
+	}
 	for i := range dst {
 		v, ok := dst[i], true
 		for k := range p.target {
@@ -196,66 +190,45 @@ func (p *Pipeline) finish(dst []float64) {
 	}
 }
 
-// Margin sets dst[i] to the margin of row i: the model's answer before the link
-// of its loss, and before what is done to it. The margin of a random forest is
-// the mean of its trees, as its prediction is.
-func (p *Pipeline) Margin(dst, rows []float64) {
-	p.answer(dst, rows, margin)
-}
-
-// What a model answers.
-type what int8
-
-const (
-	prediction what = iota
-	margin
-)
-
-func (p *Pipeline) answer(dst, rows []float64, w what) {
-	if len(dst)*p.features != len(rows) {
-		panic("sklearn: lengths of dst and rows do not fit")
-	}
-	if p.columns == nil {
-		p.direct(dst, rows, w)
-	} else {
-		p.through(dst, rows, w)
-	}
-}
-
-// direct predicts for a model that sees the rows as they are.
-func (p *Pipeline) direct(dst, rows []float64, w what) {
-	p.model(dst, rows, p.features, w)
-	if p.takes == anything {
+// predictRows applies the model to untransformed rows.
+func (p *Pipeline) predictRows(dst, rows []float64) {
+	p.applyModel(dst, rows)
+	if p.accepts == anything {
 		return
 	}
 	for i := range dst {
-		for _, v := range rows[i*p.features:][:p.features] {
-			if !p.takes.has(v) {
-				dst[i] = math.NaN()
-				break
-			}
+		if !p.acceptsAll(rows[i*p.features:][:p.features]) {
+			dst[i] = math.NaN()
 		}
 	}
 }
 
-// through computes what the model sees, as many rows at a time as there is room
-// for on the stack, and predicts from that.
-func (p *Pipeline) through(dst, rows []float64, w what) {
+func (p *Pipeline) acceptsAll(row []float64) bool {
+	for _, v := range row {
+		if !p.accepts.contains(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// predictColumns transforms rows, in blocks that fit on the stack if possible, and
+// applies the model to them.
+func (p *Pipeline) predictColumns(dst, rows []float64) {
 	var few [256]float64
-	seen := few[:]
+	block := few[:]
 	width := len(p.columns)
 	if width > len(few) {
-		seen = make([]float64, width)
+		block = make([]float64, width)
 	}
-	block := len(seen) / width
-	for start := 0; start < len(dst); start += block {
-		n := min(block, len(dst)-start)
+	rowsPerBlock := len(block) / width
+	for start := 0; start < len(dst); start += rowsPerBlock {
+		n := min(rowsPerBlock, len(dst)-start)
 		var refused [len(few)]bool
 		for i := range n {
-			row := rows[(start+i)*p.features:][:p.features]
-			refused[i] = !p.see(seen[i*width:][:width], row)
+			refused[i] = !p.transform(block[i*width:][:width], rows[(start+i)*p.features:][:p.features])
 		}
-		p.model(dst[start:start+n], seen[:n*width], width, w)
+		p.applyModel(dst[start:start+n], block[:n*width])
 		for i := range n {
 			if refused[i] {
 				dst[start+i] = math.NaN()
@@ -264,41 +237,89 @@ func (p *Pipeline) through(dst, rows []float64, w what) {
 	}
 }
 
-// see computes what the model sees of a row, and reports whether all steps and
-// the model take it.
-func (p *Pipeline) see(dst, row []float64) bool {
-	all := true
+// transform computes the model's columns for a row, and reports whether all steps and
+// the model accept it.
+func (p *Pipeline) transform(dst, row []float64) bool {
 	for j := range p.columns {
-		v, ok := p.columns[j].of(row)
+		v, ok := p.columns[j].compute(row)
+		if !ok {
+			return false
+		}
 		dst[j] = v
-		all = all && ok && p.takes.has(v)
 	}
 	for j := range p.checks {
-		_, ok := p.checks[j].of(row)
-		all = all && ok
+		if _, ok := p.checks[j].compute(row); !ok {
+			return false
+		}
 	}
-	return all
+	return p.acceptsAll(dst)
 }
 
-// model predicts from rows of width columns that it takes.
-func (p *Pipeline) model(dst, rows []float64, width int, w what) {
-	switch {
-	case p.forest != nil && (w == prediction || p.mean > 0):
+// applyModel applies the forest or the linear function to transformed rows.
+func (p *Pipeline) applyModel(dst, rows []float64) {
+	if p.forest != nil {
 		p.forest.Predict(dst, rows)
 		return
-	case p.forest != nil:
-		p.forest.Margin(dst, rows)
-		return
 	}
+	width := len(p.coef)
 	for i := range dst {
 		dst[i] = p.intercept + dot(p.coef, rows[i*width:][:width])
 	}
 }
 
-// dot returns the sum of a[j]*b[j] as if computed with twice the digits: Dot2 of
-// Ogita, Rump and Oishi, "Accurate sum and dot product", 2005. scikit-learn's
-// own sum is BLAS's, in an order that depends on the machine and on the number of
-// rows; the best answer is the one closest to them all.
+// Explain sets dst to the contribution of each feature of row to the margin, and
+// returns the bias: by TreeSHAP for trees, coefficient times value for linear
+// functions. The margin is the prediction that Options.Margin gives. The contribution
+// of a feature is the sum over all columns of the model that are computed from it. All
+// numbers are NaN for a row that is refused. Errors other than those of ctx mean that
+// no row of the model can be explained.
+func (p *Pipeline) Explain(ctx context.Context, dst, row []float64) (bias float64, err error) {
+	if len(dst) != p.features || len(row) != p.features {
+		return 0, fmt.Errorf("dst has length %d and row %d: want %d", len(dst), len(row), p.features)
+	}
+	transformed, accepted := row, false
+	if p.columns == nil {
+		accepted = p.acceptsAll(row)
+	} else {
+		transformed = make([]float64, len(p.columns))
+		accepted = p.transform(transformed, row)
+	}
+	if !accepted {
+		for j := range dst {
+			dst[j] = math.NaN()
+		}
+		return math.NaN(), nil
+	}
+	contributions := make([]float64, len(transformed))
+	if p.forest == nil {
+		bias = p.intercept
+		for j, c := range p.coef {
+			contributions[j] = c * transformed[j]
+		}
+	} else if bias, err = p.forest.Explain(ctx, contributions, transformed); err != nil {
+		return 0, err
+	}
+	if n := float64(p.mean); n > 0 {
+		bias /= n
+		for j := range contributions {
+			contributions[j] /= n
+		}
+	}
+	clear(dst)
+	for j, c := range contributions {
+		from := j
+		if p.columns != nil {
+			from = p.columns[j].from
+		}
+		dst[from] += c
+	}
+	return bias, nil
+}
+
+// dot returns the sum of a[j]*b[j] as if computed with twice the precision: Dot2 of
+// Ogita, Rump and Oishi, "Accurate sum and dot product", 2005. scikit-learn's sum is
+// that of BLAS, whose order depends on the machine and on the number of rows; the
+// exact sum is the closest to all of them.
 func dot(a, b []float64) float64 {
 	sum, rest := 0.0, 0.0
 	for j := range a {

@@ -1,53 +1,54 @@
-// Package sklearn reads regressors of scikit-learn, saved with joblib or pickle:
-// trees, forests, gradient boosting, linear models, and pipelines of the usual
-// steps before them.
+// Package sklearn reads scikit-learn's regressors, saved with joblib or pickle: trees,
+// forests, gradient boosting, linear models, and pipelines with the common
+// transformers.
 //
-// The rules are those of scikit-learn 1.3 to 1.9; where they changed, the file
-// tells which release wrote it. Package pickle reads the file, and runs none of
-// it. What follows is a walk over records whose every attribute is checked:
+// The rules are those of scikit-learn 1.3 to 1.9; where they differ, the version in
+// the file selects one. Package pickle decodes the file without executing any of it.
+// This package walks over the objects and checks every attribute:
 //
 //	bytes -- pickle.Read --> objects -- regressor, transform --> Pipeline
 //	                                       |
-//	                                       +-- trees, hist --> forest.Model
+//	                                       +-- tree, hist --> forest.Model
 //
-// Forests and boosting predict to the bit what scikit-learn predicts with one
-// thread. Linear models, whose sums BLAS adds in an order of its own, and exp, log
-// and their like, for which numpy has code of its own for each CPU, agree to a few
-// ulps of the largest summand.
+// Forests and boosting predict the same bits as scikit-learn with one thread. Two kinds
+// of results agree to a few ulps of the largest summand: linear models, because the
+// order of BLAS's sums varies, and functions such as exp and log, because numpy's code
+// for them depends on the CPU.
 package sklearn
 
 import (
 	"errors"
 	"fmt"
 
+	"github.com/basket-go/basket/internal/filetext"
 	"github.com/basket-go/basket/internal/forest"
 	"github.com/basket-go/basket/internal/pickle"
 )
 
 // Limits, far above any real model.
 const (
-	maxNesting = 16      // of pipelines and other steps within each other
-	maxOps     = 1 << 18 // operations on columns, in all
+	maxNesting = 16      // nesting depth of pipelines and other steps
+	maxOps     = 1 << 18 // operations on columns and on the target, in all
 )
 
-// A File is what a model file tells.
+// A File is the content of a model file. Version and Estimator are printable; Names
+// are as filetext.CheckNames wants them.
 type File struct {
-	Version   string   // of the scikit-learn that wrote it, "1.9.1" say; empty if the file does not tell
+	Version   string   // of scikit-learn, "1.9.1", say; empty if the file has none
 	Estimator string   // "RandomForestRegressor", say
-	Names     []string // of the features; nil if the model was not fitted on a table with names
+	Names     []string // of the features; nil if the model was fitted without names
 
-	Pipeline *Pipeline // predicts
+	Pipeline *Pipeline
 
-	// Forest is the model if it is a forest that sees rows as they are, and whose
-	// answer is the prediction; else nil. It refuses no row, which the Pipeline
-	// does.
+	// Forest is the Pipeline's forest if there are no transformations before or
+	// after it; else nil. Unlike the Pipeline it refuses no row.
 	Forest *forest.Forest
 }
 
-// Options choose among the ways to read a file.
+// Options select how a file is read.
 type Options struct {
-	// Margin leaves out the link of a loss, so that predictions are margins. What
-	// a TransformedTargetRegressor does is not a link and stays.
+	// Margin leaves out the link of a loss and the inverse transformation of a
+	// TransformedTargetRegressor, so that predictions are margins.
 	Margin bool
 }
 
@@ -60,24 +61,33 @@ func Read(data []byte, opt Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := asPart(v)
+	model, err := asObject(v)
 	if err != nil {
 		return nil, fmt.Errorf("the file holds %w", err)
 	}
+	file, err := read(model, opt)
+	return file, filetext.Error(err) // nested steps make long errors
+}
+
+func read(model object, opt Options) (*File, error) {
 	file := &File{Estimator: model.Name()}
-	file.Version, _ = model.text("_sklearn_version")
-	features, names, err := inputs(model, 0)
+	version, _ := model.Attr("_sklearn_version")
+	file.Version, _ = version.(string)
+	if err := filetext.CheckLabel(file.Version); err != nil {
+		return nil, model.wrap(fmt.Errorf("_sklearn_version is %s: %w", filetext.Quote(file.Version), err))
+	}
+	r := &reader{opt: opt, seen: map[*pickle.Array]bool{}}
+	features, names, err := r.inputs(model, 0)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{opt: opt, seen: map[*pickle.Array]bool{}}
 	p := &Pipeline{features: features}
 	if err := r.regressor(model, p, frame{width: features}, 0); err != nil {
 		return nil, err
 	}
 	p.checks = r.checks
-	if p.columns == nil && p.checks != nil {
-		p.columns = frame{width: features}.all()
+	if opt.Margin {
+		p.target = nil
 	}
 	file.Pipeline, file.Names = p, names
 	if p.columns == nil && p.target == nil {
@@ -86,78 +96,77 @@ func Read(data []byte, opt Options) (*File, error) {
 	return file, nil
 }
 
-// inputs finds the number of features of a fitted estimator, and their names if
-// it has them. A Pipeline has those of its first step that knows.
-func inputs(p part, depth int) (int, []string, error) {
+// errNoSteps is the error of a Pipeline without steps that transform.
+var errNoSteps = errors.New("no steps")
+
+// inputs returns the number of features of a fitted estimator, and their names if it
+// has them. Those of a Pipeline are those of the first step that is no passthrough.
+func (r *reader) inputs(e object, depth int) (int, []string, error) {
+	if err := r.count(1); err != nil {
+		return 0, nil, err
+	}
 	switch {
 	case depth > maxNesting:
-		return 0, nil, fmt.Errorf("steps more than %d deep", maxNesting)
-	case p.Name() == "TransformedTargetRegressor":
-		regressor, err := p.object("regressor_")
+		return 0, nil, fmt.Errorf("steps nested more than %d deep", maxNesting)
+	case e.Name() == "TransformedTargetRegressor":
+		regressor, err := e.object("regressor_")
 		if err != nil {
-			return 0, nil, p.in(err)
+			return 0, nil, e.wrap(err)
 		}
-		return inputs(regressor, depth+1)
-	case p.Name() == "Pipeline":
-		steps, err := p.list("steps")
+		return r.inputs(regressor, depth+1)
+	case e.Name() == "Pipeline":
+		steps, err := e.list("steps")
 		if err != nil {
-			return 0, nil, p.in(err)
+			return 0, nil, e.wrap(err)
 		}
 		for _, v := range steps {
 			if _, step, err := namedStep(v); err == nil {
-				if o, err := asPart(step); err == nil {
-					return inputs(o, depth+1)
+				if first, err := asObject(step); err == nil {
+					n, names, err := r.inputs(first, depth+1)
+					if !errors.Is(err, errNoSteps) {
+						return n, names, err
+					}
 				}
 			}
 		}
-		return 0, nil, p.in(errors.New("no steps"))
+		return 0, nil, e.wrap(errNoSteps)
 	}
-	n, err := p.number("n_features_in_", 1, forest.MaxFeatures)
+	n, err := e.number("n_features_in_", 1, forest.MaxFeatures)
 	if err != nil {
-		return 0, nil, p.in(err)
+		return 0, nil, e.wrap(err)
 	}
-	if v, ok := p.Attr("feature_names_in_"); !ok || v == nil {
+	if v, ok := e.Attr("feature_names_in_"); !ok || v == nil {
 		return n, nil, nil
 	}
-	a, err := p.array("feature_names_in_")
+	a, err := e.array("feature_names_in_")
 	if err != nil {
-		return 0, nil, p.in(err)
+		return 0, nil, e.wrap(err)
 	}
-	names, err := a.Texts()
-	switch {
-	case err != nil:
-		return 0, nil, p.in(fmt.Errorf("feature_names_in_: %w", err))
-	case len(names) != n:
-		return 0, nil, p.in(fmt.Errorf("feature_names_in_: %d names: want n_features_in_ = %d", len(names), n))
+	names, err := a.Strings()
+	if err == nil && len(names) != n {
+		err = fmt.Errorf("%d names: want n_features_in_ = %d", len(names), n)
+	}
+	if err == nil {
+		err = filetext.CheckNames(names)
+	}
+	if err != nil {
+		return 0, nil, e.wrap(fmt.Errorf("feature_names_in_: %w", err))
 	}
 	return n, names, nil
 }
 
-// namedStep takes a step of a Pipeline apart: its name and itself.
-func namedStep(v pickle.Value) (string, pickle.Value, error) {
-	pair, ok := asList(v)
-	if !ok || len(pair) != 2 {
-		return "", nil, fmt.Errorf("a step is %s: want a name and an estimator", pickle.Kind(v))
-	}
-	name, ok := pair[0].(string)
-	if !ok {
-		return "", nil, fmt.Errorf("a step is called %s", pickle.Kind(pair[0]))
-	}
-	return name, pair[1], nil
-}
-
-// A reader makes a Pipeline of parts.
+// A reader converts objects to a Pipeline.
 type reader struct {
 	opt    Options
-	seen   map[*pickle.Array]bool // what became nodes already
-	ops    int                    // operations made so far
+	seen   map[*pickle.Array]bool // arrays of nodes that were read
+	ops    int                    // number of operations so far
 	checks []column
 }
 
-// regressor sets the model of p to the fitted regressor e, which sees in.
-func (r *reader) regressor(e part, p *Pipeline, in frame, depth int) error {
+// regressor sets the model of p to the fitted regressor e, whose input is in.
+func (r *reader) regressor(e object, p *Pipeline, in frame, depth int) error {
 	if depth > maxNesting {
-		return fmt.Errorf("steps more than %d deep", maxNesting)
+		return fmt.Errorf("steps nested more than %d deep", maxNesting)
 	}
 	name := e.Name()
 	switch name {
@@ -168,7 +177,7 @@ func (r *reader) regressor(e part, p *Pipeline, in frame, depth int) error {
 	}
 	n, err := e.number("n_features_in_", 1, forest.MaxFeatures)
 	if err == nil && n != in.width {
-		err = fmt.Errorf("n_features_in_ is %d: the steps before give %d columns", n, in.width)
+		err = fmt.Errorf("n_features_in_ is %d: the input has %d columns", n, in.width)
 	}
 	if err == nil {
 		switch name {
@@ -183,24 +192,24 @@ func (r *reader) regressor(e part, p *Pipeline, in frame, depth int) error {
 		case "LinearRegression", "Ridge", "Lasso", "ElasticNet":
 			err = r.linear(e, p, n)
 		default:
-			err = errors.New("not a regressor that is read")
+			err = errors.New("this regressor is not supported")
 		}
 	}
 	if err != nil {
-		return e.in(err)
+		return e.wrap(err)
 	}
 	p.columns = in.columns
 	return nil
 }
 
-// linear reads a linear model: linear_model/_base.py, LinearModel.
-func (r *reader) linear(e part, p *Pipeline, features int) error {
+// linear follows linear_model/_base.py, LinearModel.
+func (r *reader) linear(e object, p *Pipeline, features int) error {
 	coef, err := e.array("coef_")
 	if err != nil {
 		return err
 	}
 	if coef.Len() != features {
-		return fmt.Errorf("coef_: shape %v: want %d items; models of several outputs are not read", coef.Shape, features)
+		return fmt.Errorf("coef_: shape %v: want %d items; models of several outputs are not supported", coef.Shape, features)
 	}
 	if p.coef, err = e.floats("coef_", features); err != nil {
 		return err
@@ -208,6 +217,6 @@ func (r *reader) linear(e part, p *Pipeline, features int) error {
 	if p.intercept, err = e.float("intercept_"); err != nil {
 		return err
 	}
-	p.takes = finite
+	p.accepts = finite
 	return nil
 }

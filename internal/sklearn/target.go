@@ -8,37 +8,37 @@ import (
 	"github.com/basket-go/basket/internal/pickle"
 )
 
-// transformedTarget reads a regressor whose target was transformed, and the way
-// back: compose/_target.py, TransformedTargetRegressor.predict.
-func (r *reader) transformedTarget(e part, p *Pipeline, in frame, depth int) error {
+// transformedTarget reads a regressor of a transformed target, and the inverse
+// transformation: compose/_target.py, TransformedTargetRegressor.predict.
+func (r *reader) transformedTarget(e object, p *Pipeline, in frame, depth int) error {
 	regressor, err := e.object("regressor_")
 	if err != nil {
-		return e.in(err)
+		return e.wrap(err)
 	}
 	if err := r.regressor(regressor, p, in, depth+1); err != nil {
-		return e.in(fmt.Errorf("regressor_: %w", err))
+		return e.wrap(fmt.Errorf("regressor_: %w", err))
 	}
 	transformer, err := e.object("transformer_")
 	if err != nil {
-		return e.in(err)
+		return e.wrap(err)
 	}
 	ops, err := r.inverse(transformer, depth+1)
 	if err != nil {
-		return e.in(fmt.Errorf("transformer_: %w", err))
+		return e.wrap(fmt.Errorf("transformer_: %w", err))
 	}
 	if p.target = append(p.target, ops...); len(p.target) > maxOps {
-		return e.in(fmt.Errorf("more than %d operations on the target", maxOps))
+		return e.wrap(fmt.Errorf("more than %d operations", maxOps))
 	}
 	return nil
 }
 
-// inverse returns what a transformer's inverse_transform does to a column.
-func (r *reader) inverse(e part, depth int) ([]op, error) {
+// inverse returns the operations of a transformer's inverse_transform.
+func (r *reader) inverse(e object, depth int) ([]op, error) {
 	if depth > maxNesting {
-		return nil, fmt.Errorf("steps more than %d deep", maxNesting)
+		return nil, fmt.Errorf("steps nested more than %d deep", maxNesting)
 	}
-	if r.ops++; r.ops > maxOps {
-		return nil, fmt.Errorf("more than %d operations on the target", maxOps)
+	if err := r.count(1); err != nil {
+		return nil, err
 	}
 	var ops []op
 	var err error
@@ -48,8 +48,9 @@ func (r *reader) inverse(e part, depth int) ([]op, error) {
 	case "FunctionTransformer":
 		ops, err = functionOps(e, "inverse_func", "inv_kw_args")
 	case "StandardScaler":
-		mean, deviation, failed := standard(e, 1)
-		ops, err = append(ops, check(noInf)), failed
+		var mean, deviation []float64
+		mean, deviation, err = meanAndDeviation(e, 1)
+		ops = append(ops, check(noInf))
 		if deviation != nil {
 			ops = append(ops, op{kind: opMultiply, a: deviation[0]})
 		}
@@ -64,16 +65,16 @@ func (r *reader) inverse(e part, depth int) ([]op, error) {
 		}
 		ops = append(ops, check(noInf), op{kind: opSubtract, a: low}, op{kind: opDivide, a: scale})
 	default:
-		err = errors.New("not a transformer of a target that is read")
+		err = errors.New("this transformer of a target is not supported")
 	}
 	if err != nil {
-		return nil, e.in(err)
+		return nil, e.wrap(err)
 	}
 	return ops, nil
 }
 
-// inverses goes back through the steps of a Pipeline.
-func (r *reader) inverses(e part, depth int) ([]op, error) {
+// inverses inverts the steps of a Pipeline, the last one first.
+func (r *reader) inverses(e object, depth int) ([]op, error) {
 	steps, err := e.list("steps")
 	if err != nil {
 		return nil, err
@@ -87,16 +88,16 @@ func (r *reader) inverses(e part, depth int) ([]op, error) {
 		if step == nil || step == pickle.Value("passthrough") {
 			continue
 		}
-		transformer, err := asPart(step)
+		var more []op
+		transformer, err := asObject(step)
+		if err == nil {
+			more, err = r.inverse(transformer, depth+1)
+		}
+		if err == nil {
+			err = r.count(len(more))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("step %s: %w", name, err)
-		}
-		more, err := r.inverse(transformer, depth+1)
-		if err != nil {
-			return nil, fmt.Errorf("step %s: %w", name, err)
-		}
-		if r.ops += len(more); r.ops > maxOps {
-			return nil, fmt.Errorf("more than %d operations on the target", maxOps)
 		}
 		ops = append(ops, more...)
 	}

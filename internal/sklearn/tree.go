@@ -9,26 +9,26 @@ import (
 	"github.com/basket-go/basket/internal/pickle"
 )
 
-// tree reads a single tree: tree/_classes.py, BaseDecisionTree.predict.
-func (r *reader) tree(e part, p *Pipeline, features int) error {
+// tree follows tree/_classes.py, BaseDecisionTree.predict.
+func (r *reader) tree(e object, p *Pipeline, features int) error {
 	t, err := r.fitted(e, features)
 	if err != nil {
 		return err
 	}
-	p.takes = finite32
-	if takesMissing(e) {
-		p.takes = noInf32
+	p.accepts = finite32
+	if acceptsMissing(e) {
+		p.accepts = noInf32
 	}
-	// Minus zero is what nothing is added to: 0 + -0 would be 0.
+	// The sum starts from -0, so that a leaf of -0 stays -0.
 	p.forest, err = forest.New(&forest.Model{
 		Features: features, Base: []float64{math.Copysign(0, -1)}, Trees: []forest.Tree{t},
 	})
 	return err
 }
 
-// forest reads the mean of trees: ensemble/_forest.py, ForestRegressor.predict,
-// which adds in the order of the trees if it has one thread.
-func (r *reader) forest(e part, p *Pipeline, features int) error {
+// forest follows ensemble/_forest.py, ForestRegressor.predict, which with one thread
+// adds the trees in their order.
+func (r *reader) forest(e object, p *Pipeline, features int) error {
 	trees, err := e.list("estimators_")
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (r *reader) forest(e part, p *Pipeline, features int) error {
 	}
 	m := &forest.Model{Features: features, Base: []float64{0}, Average: len(trees)}
 	for i, v := range trees {
-		tree, err := asPart(v)
+		tree, err := asObject(v)
 		if err == nil {
 			var t forest.Tree
 			t, err = r.fitted(tree, features)
@@ -47,11 +47,11 @@ func (r *reader) forest(e part, p *Pipeline, features int) error {
 		if err != nil {
 			return fmt.Errorf("tree %d: %w", i, err)
 		}
-		// The library asks the first tree.
-		if i == 0 && e.version() >= 104 && takesMissing(tree) {
-			p.takes = noInf32
-		} else if i == 0 {
-			p.takes = finite32
+		if i == 0 { // scikit-learn checks the first tree only
+			p.accepts = finite32
+			if e.version() >= 104 && acceptsMissing(tree) {
+				p.accepts = noInf32
+			}
 		}
 	}
 	p.mean = len(trees)
@@ -59,10 +59,10 @@ func (r *reader) forest(e part, p *Pipeline, features int) error {
 	return err
 }
 
-// takesMissing reports whether a tree's predict takes NaN. See tree/_classes.py,
+// acceptsMissing reports whether a tree's predict accepts NaN. See tree/_classes.py,
 // _support_missing_values and the estimators' tags, in 1.3.2, 1.4.2, 1.5.2, 1.6.1,
 // 1.7.2, 1.8.0 and 1.9.1.
-func takesMissing(e part) bool {
+func acceptsMissing(e object) bool {
 	version := e.version()
 	extra := e.Name() == "ExtraTreeRegressor"
 	best, random := e.is("splitter", "best"), e.is("splitter", "random")
@@ -86,11 +86,11 @@ func takesMissing(e part) bool {
 	return best || random
 }
 
-// boosting reads gradient boosting: ensemble/_gb.py, _raw_predict, and
-// _gradient_boosting.pyx, predict_stages. It takes no missing values. For all its
-// losses the prediction is the sum itself.
-func (r *reader) boosting(e part, p *Pipeline, features int) error {
-	base, err := start(e)
+// boosting follows ensemble/_gb.py, _raw_predict, and _gradient_boosting.pyx,
+// predict_stages. Missing values are refused. For all losses of the regressor the
+// prediction is the sum itself.
+func (r *reader) boosting(e object, p *Pipeline, features int) error {
+	base, err := initial(e)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (r *reader) boosting(e part, p *Pipeline, features int) error {
 	}
 	m := &forest.Model{Features: features, Base: []float64{base}}
 	for i, v := range trees.Items {
-		tree, err := asPart(v)
+		tree, err := asObject(v)
 		if err == nil {
 			var t forest.Tree
 			t, err = r.fitted(tree, features)
@@ -120,13 +120,13 @@ func (r *reader) boosting(e part, p *Pipeline, features int) error {
 			m.Trees[i].Leaves[k] = float64(rate * v)
 		}
 	}
-	p.takes = finite32
+	p.accepts = finite32
 	p.forest, err = forest.New(m)
 	return err
 }
 
-// start finds what gradient boosting adds its trees to.
-func start(e part) (float64, error) {
+// initial returns the initial prediction of gradient boosting.
+func initial(e object) (float64, error) {
 	if e.is("init_", "zero") {
 		return 0, nil
 	}
@@ -135,7 +135,7 @@ func start(e part) (float64, error) {
 		return 0, err
 	}
 	if init.Name() != "DummyRegressor" {
-		return 0, fmt.Errorf("init_ is %s: want a constant, which init=None and init=\"zero\" give", init.Class)
+		return 0, fmt.Errorf("init_ is %s: only constants are supported (init=None or init=\"zero\")", init.Class)
 	}
 	constant, err := init.float("constant_")
 	if err != nil {
@@ -144,10 +144,10 @@ func start(e part) (float64, error) {
 	return constant, nil
 }
 
-// fitted reads the tree of an estimator that is one: tree/_tree.pyx, Tree and
-// NODE_DTYPE. Its nodes are read by the names of their fields, since 32-bit
-// Windows and releases before 1.3 have other offsets.
-func (r *reader) fitted(e part, features int) (forest.Tree, error) {
+// fitted reads the tree of a fitted tree estimator: tree/_tree.pyx, Tree and
+// NODE_DTYPE. The fields of nodes are found by their names, because 32-bit Windows and
+// releases before 1.3 have other offsets.
+func (r *reader) fitted(e object, features int) (forest.Tree, error) {
 	var t forest.Tree
 	if name := e.Name(); name != "DecisionTreeRegressor" && name != "ExtraTreeRegressor" {
 		return t, fmt.Errorf("%s: want a DecisionTreeRegressor or an ExtraTreeRegressor", e.Class)
@@ -160,10 +160,10 @@ func (r *reader) fitted(e part, features int) (forest.Tree, error) {
 		return t, fmt.Errorf("tree_ is %s with %d arguments: want Tree with 3", tree.Class, len(tree.Args))
 	}
 	if tree.Args[0] != int64(features) {
-		return t, fmt.Errorf("tree_ has %s for its number of features: want %d", pickle.Kind(tree.Args[0]), features)
+		return t, fmt.Errorf("tree_: the number of features is %s: want %d", pickle.Kind(tree.Args[0]), features)
 	}
 	if tree.Args[2] != int64(1) {
-		return t, fmt.Errorf("tree_ has %s for its number of outputs: models of several outputs are not read", pickle.Kind(tree.Args[2]))
+		return t, fmt.Errorf("tree_: the number of outputs is %s: models of several outputs are not supported", pickle.Kind(tree.Args[2]))
 	}
 	nodes, err := r.nodes(tree)
 	if err != nil {
@@ -203,9 +203,9 @@ func (r *reader) fitted(e part, features int) (forest.Tree, error) {
 	return b.tree, nil
 }
 
-// nodes is the array of a tree's nodes, of which each may be one tree's only:
-// else a small file could make a forest without end.
-func (r *reader) nodes(tree part) (*pickle.Array, error) {
+// nodes returns the array of a tree's nodes. Trees may not share an array: otherwise a
+// small file could have a very large forest.
+func (r *reader) nodes(tree object) (*pickle.Array, error) {
 	nodes, err := tree.array("nodes")
 	switch {
 	case err != nil:
@@ -213,7 +213,7 @@ func (r *reader) nodes(tree part) (*pickle.Array, error) {
 	case len(nodes.Shape) != 1 || nodes.Len() == 0:
 		return nil, fmt.Errorf("nodes: shape %v: want one axis that is not empty", nodes.Shape)
 	case r.seen[nodes]:
-		return nil, errors.New("nodes: they are another tree's")
+		return nil, errors.New("nodes: another tree has the same array")
 	}
 	r.seen[nodes] = true
 	return nodes, nil
@@ -221,7 +221,7 @@ func (r *reader) nodes(tree part) (*pickle.Array, error) {
 
 type field struct{ name, kinds string }
 
-// columns returns fields of an array.
+// columns returns the fields of an array.
 func columns(a *pickle.Array, fields []field) ([]pickle.Column, error) {
 	c := make([]pickle.Column, len(fields))
 	for i, f := range fields {
@@ -240,10 +240,10 @@ func isTrue(v int64) (bool, error) {
 	return v == 1, nil
 }
 
-// A builder makes a tree of nodes that the file numbers through, leaves and
-// splits alike.
+// A builder builds a tree from nodes whose numbers the file shares between leaves and
+// splits.
 type builder struct {
-	ids  []int32 // what package forest calls each node
+	ids  []int32 // the node's number in package forest
 	tree forest.Tree
 }
 
@@ -271,8 +271,8 @@ func (b *builder) leaf(value, cover float64) {
 	b.tree.LeafCover = append(b.tree.LeafCover, cover)
 }
 
-// split appends node i, completed by where it looks and leads. Package forest
-// checks the shape of the tree.
+// split appends node i with its feature and children. Package forest checks the shape
+// of the tree.
 func (b *builder) split(i int, n forest.Node, feature int64, features int, left, right int64, cover float64) error {
 	if feature < 0 || feature >= int64(features) {
 		return fmt.Errorf("node %d: feature %d: model has %d features", i, feature, features)

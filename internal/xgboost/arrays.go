@@ -2,28 +2,28 @@ package xgboost
 
 import "fmt"
 
-// Arrays are a model's trees as the file has them, for engines other than this
-// project's own.
+// Arrays are a model's trees as the file has them, for engines other than package
+// forest.
 type Arrays struct {
 	Features int
-	Base     []float32 // the margin that each output's sum starts from
+	Base     []float32 // the initial margin of each output
 	Trees    []TreeArrays
 }
 
-// TreeArrays is one tree: arrays by node, node 0 being the root. Nothing may lead
-// to some of the nodes.
+// TreeArrays is one tree: arrays indexed by node. Node 0 is the root. Some nodes
+// may be unreachable from the root.
 type TreeArrays struct {
-	Output      int     // the output that its leaves are added to
-	Weight      float32 // what each leaf is multiplied by, in float32: 1, but for dart
+	Output      int     // the output to which the leaves are added
+	Weight      float32 // factor of the leaves, in float32; 1 except for dart
 	Left, Right []int32 // -1 at a leaf
 	Feature     []int32
 	Condition   []float32 // v < Condition goes left; at a leaf, its value
-	DefaultLeft []bool    // where what is missing goes
-	Categorical []bool    // splits that look at categories instead; nil if there are none
+	DefaultLeft []bool    // missing values go left
+	Categorical []bool    // the split is by category; nil if no split is
 }
 
-// ReadArrays returns the first trees of data, which Read must have taken as a
-// forest of just as many: it checks nothing that Read does.
+// ReadArrays returns the first trees of data. Read must have accepted data and
+// returned a forest of that many trees: ReadArrays repeats none of its checks.
 func ReadArrays(data []byte, trees int) (*Arrays, error) {
 	d, _, err := parse(data)
 	if err != nil {
@@ -32,13 +32,13 @@ func ReadArrays(data []byte, trees int) (*Arrays, error) {
 	if trees > min(len(d.trees), len(d.group)) {
 		return nil, fmt.Errorf("%d trees: want %d", len(d.trees), trees)
 	}
-	// Margins are asked for, so that objectives may be unknown.
+	// With Margin, unknown objectives are accepted.
 	outputs := max(d.classes, d.targets, 1)
-	how, err := d.rule(outputs, Options{Margin: true})
+	rule, err := d.rule(outputs, Options{Margin: true})
 	if err != nil {
 		return nil, err
 	}
-	base, err := d.margins(how, outputs)
+	base, err := d.margins(rule, outputs)
 	if err != nil {
 		return nil, err
 	}

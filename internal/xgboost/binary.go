@@ -6,19 +6,21 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/basket-go/basket/internal/filetext"
 )
 
-// binaryMark is what 1.1 to 3.0 put in front of the deprecated binary format.
+// binaryMark is the first bytes of the deprecated binary format from 1.1 to 3.0.
 const binaryMark = "binf"
 
-// A binaryReader reads the deprecated binary format, which is the memory of
-// XGBoost's structs, little-endian (LearnerIO::SaveModel of 1.7.6 and before,
+// A binaryReader reads the deprecated binary format: XGBoost's structs as they are
+// in memory, little-endian (LearnerIO::SaveModel of 1.7.6 and before,
 // src/learner.cc).
 type binaryReader struct {
 	rest []byte
-	at   int // bytes before rest
+	at   int // offset of rest
 
-	attributes bool // the header tells of attributes after the model
+	attributes bool // attributes follow the model
 }
 
 // The sizes of the structs.
@@ -31,8 +33,8 @@ const (
 	statSize    = 16  // RTreeNodeStat
 )
 
-// take returns the next n bytes.
-func (r *binaryReader) take(n int, what string) (record, error) {
+// next returns the next n bytes.
+func (r *binaryReader) next(n int, what string) (record, error) {
 	if n < 0 || n > len(r.rest) {
 		return nil, fmt.Errorf("byte %d: %s of %d bytes: the file has %d left", r.at, what, n, len(r.rest))
 	}
@@ -41,24 +43,23 @@ func (r *binaryReader) take(n int, what string) (record, error) {
 	return b, nil
 }
 
-// A record is a struct's bytes; its fields take four each.
+// A record is the bytes of a struct whose fields have four bytes each.
 type record []byte
 
 func (b record) uint(i int) uint32   { return binary.LittleEndian.Uint32(b[4*i:]) }
 func (b record) int(i int) int32     { return int32(b.uint(i)) }
 func (b record) float(i int) float32 { return math.Float32frombits(b.uint(i)) }
 
-// length reads the number of things of size bytes that follow: a vector's or a
-// string's.
+// length reads the length of a vector or string whose elements have size bytes.
 func (r *binaryReader) length(size int, what string) (int, error) {
-	b, err := r.take(8, "length of "+what)
+	b, err := r.next(8, "length of "+what)
 	if err != nil {
 		return 0, err
 	}
 	if n := binary.LittleEndian.Uint64(b); n <= uint64(len(r.rest)/size) {
 		return int(n), nil
 	}
-	return 0, fmt.Errorf("byte %d: %s of %d times %d bytes: the file has %d left", r.at-8, what, binary.LittleEndian.Uint64(b), size, len(r.rest))
+	return 0, fmt.Errorf("byte %d: %s of %d elements of %d bytes: the file has %d left", r.at-8, what, binary.LittleEndian.Uint64(b), size, len(r.rest))
 }
 
 func (r *binaryReader) text(what string) (string, error) {
@@ -66,7 +67,7 @@ func (r *binaryReader) text(what string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := r.take(n, what)
+	b, err := r.next(n, what)
 	return string(b), err
 }
 
@@ -75,7 +76,7 @@ func (r *binaryReader) floats(what string) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := r.take(4*n, what)
+	b, err := r.next(4*n, what)
 	if err != nil {
 		return nil, err
 	}
@@ -86,12 +87,12 @@ func (r *binaryReader) floats(what string) ([]float32, error) {
 	return values, nil
 }
 
-// header reads up to the booster's name, and fails unless that is one.
+// header reads up to the booster's name and checks that name.
 func (r *binaryReader) header() (*document, error) {
 	if strings.HasPrefix(string(r.rest[:min(len(r.rest), len(binaryMark))]), binaryMark) {
 		r.rest, r.at = r.rest[len(binaryMark):], len(binaryMark)
 	}
-	b, err := r.take(learnerSize, "header")
+	b, err := r.next(learnerSize, "header")
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (r *binaryReader) header() (*document, error) {
 		targets:   int(b.int(7)),
 	}
 	switch major, minor := b.uint(5), b.uint(6); {
-	case major == 0: // before 1.0, this field and those after it were not there yet
+	case major == 0: // versions before 1.0 have no such field
 		d.marginBase = true
 	case major <= 3:
 		d.version = fmt.Sprintf("%d.%d", major, minor)
@@ -122,21 +123,20 @@ func (r *binaryReader) header() (*document, error) {
 	switch d.booster {
 	case "gbtree", "dart", "gblinear":
 	default:
-		return nil, fmt.Errorf("booster %s: want gbtree, dart or gblinear", clip(d.booster))
+		return nil, fmt.Errorf("booster %s: want gbtree, dart or gblinear", filetext.Quote(d.booster))
 	}
 	r.attributes = b.int(3) != 0
 	return d, nil
 }
 
-// document reads a whole file. After the attributes there may be names of
-// metrics, which nobody needs.
+// document reads a file up to the attributes. Names of metrics may follow them.
 func (r *binaryReader) document() (*document, error) {
 	d, err := r.header()
 	if err != nil {
 		return nil, err
 	}
 	if d.booster == "gblinear" {
-		if _, err := r.take(linearSize, "gblinear's header"); err != nil {
+		if _, err := r.next(linearSize, "gblinear's header"); err != nil {
 			return nil, err
 		}
 		if d.weights, err = r.floats("weights"); err != nil {
@@ -168,21 +168,21 @@ func (r *binaryReader) document() (*document, error) {
 	return d, nil
 }
 
-// gbtree reads the model of gbtree, and the weights of dart after it.
+// gbtree reads the model of gbtree and the weights of dart, which follow it.
 func (r *binaryReader) gbtree(d *document) error {
-	b, err := r.take(gbtreeSize, "gbtree's header")
+	b, err := r.next(gbtreeSize, "gbtree's header")
 	if err != nil {
 		return err
 	}
 	n := int(b.int(0))
 	d.numTrees, d.parallel = n, int(b.int(1)) // parallel: before 1.6 the number of roots, 1
 	if n < 0 || n > len(r.rest)/treeSize {
-		return fmt.Errorf("num_trees = %d: want 0 to %d, as many as the file has room for", n, len(r.rest)/treeSize)
+		return fmt.Errorf("num_trees = %d: want 0 to %d, by the size of the file", n, len(r.rest)/treeSize)
 	}
 	if d.parallel < 0 || d.parallel > max(n, 1) {
 		return fmt.Errorf("num_parallel_tree = %d: want 0 to num_trees = %d", d.parallel, n)
 	}
-	// 1.0 and later leave the number of outputs at 0.
+	// From 1.0 on the number of outputs is 0 here.
 	if groups := b.int(6); groups != 0 && int(groups) != max(d.classes, d.targets, 1) {
 		return fmt.Errorf("num_output_group = %d: want %d, the number of classes", groups, max(d.classes, d.targets, 1))
 	}
@@ -193,7 +193,7 @@ func (r *binaryReader) gbtree(d *document) error {
 			return fmt.Errorf("tree %d: %w", i, err)
 		}
 	}
-	info, err := r.take(4*n, "tree_info")
+	info, err := r.next(4*n, "tree_info")
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (r *binaryReader) gbtree(d *document) error {
 }
 
 func (r *binaryReader) tree(t *tree) error {
-	b, err := r.take(treeSize, "tree's header")
+	b, err := r.next(treeSize, "tree's header")
 	if err != nil {
 		return err
 	}
@@ -218,13 +218,13 @@ func (r *binaryReader) tree(t *tree) error {
 		return fmt.Errorf("num_roots = %d: want 1", roots)
 	}
 	if n < 1 || n > len(r.rest)/(nodeSize+statSize) {
-		return fmt.Errorf("num_nodes = %d: want 1 to %d, as many as the file has room for", n, len(r.rest)/(nodeSize+statSize))
+		return fmt.Errorf("num_nodes = %d: want 1 to %d, by the size of the file", n, len(r.rest)/(nodeSize+statSize))
 	}
-	nodes, err := r.take(n*nodeSize, "nodes")
+	nodes, err := r.next(n*nodeSize, "nodes")
 	if err != nil {
 		return err
 	}
-	stats, err := r.take(n*statSize, "statistics")
+	stats, err := r.next(n*statSize, "statistics")
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,10 @@ import (
 	"github.com/basket-go/basket/internal/forest"
 )
 
-// categories makes a rule of the categories that go right; all others go left.
-// What is no category, being below zero or 2^24 and above, goes left as well in
-// all versions but those from 1.6.0 to 1.7.2. There it goes where what is missing
-// goes, and so do categories beyond the bits that XGBoost has for those listed.
+// categories returns the rule of a split that sends the categories right to the
+// right and all others to the left. Numbers that are no category, below zero or from
+// 2^24 on, go left too, except in versions 1.6.0 to 1.7.2. There they go in the
+// missing direction, and so do categories beyond the last word of XGBoost's bit set.
 // Before 1.6 numbers between -1 and 0 are category 0 (src/common/categorical.h,
 // Decision, of 1.5.2, 1.7.2 and 1.7.3).
 func (d *document) categories(right []int32, missingLeft bool) *forest.Categories {
@@ -20,9 +20,9 @@ func (d *document) categories(right []int32, missingLeft bool) *forest.Categorie
 	case d.before(1, 7, 3):
 		c.RestLeft, c.NegativeLeft = missingLeft, missingLeft
 	}
-	// Bits for each category from zero on are quick to look up. XGBoost has always
-	// those, two megabytes for one category if its number is large enough. Here
-	// they may take some four times the room that the list takes.
+	// A bit set is the fastest to look up, but one category with a large number
+	// makes it two megabytes large, as it does in XGBoost. Above some four times the
+	// size of the list, the list is kept.
 	words := int(slices.Max(right))/32 + 1
 	if words > 8+4*len(right) {
 		c.Sparse = slices.Clone(right)

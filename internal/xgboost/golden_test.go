@@ -1,22 +1,21 @@
 package xgboost
 
 import (
-	"encoding/csv"
 	"encoding/json"
-	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/basket-go/basket/internal/golden"
 )
 
-// A predictor is what a forest and a linear model have in common.
+const models = "../../testdata/models/xgboost-*"
+
+// A predictor is a forest or a linear model.
 type predictor interface {
 	Features() int
-	Margins() int
 	Outputs() int
-	Margin(dst, rows []float64)
 	Predict(dst, rows []float64)
 }
 
@@ -25,16 +24,6 @@ func (f *File) predictor() predictor {
 		return f.Forest
 	}
 	return f.Linear
-}
-
-// cases returns the directories that make_xgboost.py wrote.
-func cases(t testing.TB) []string {
-	t.Helper()
-	dirs, err := filepath.Glob("../../testdata/models/xgboost-*")
-	if err != nil || len(dirs) == 0 {
-		t.Fatalf("no models in testdata: %v", err)
-	}
-	return dirs
 }
 
 func caseName(dir string) string {
@@ -57,99 +46,48 @@ func formats(t testing.TB, dir string) map[string][]byte {
 	return files
 }
 
-// table reads a CSV file: its values row by row, and by the names of columns
-// without their numbers.
-func table(t testing.TB, path string) (rows []float64, columns map[string][]float64) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	records, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	columns = map[string][]float64{}
-	for _, record := range records[1:] {
-		for j, word := range record {
-			v := math.NaN()
-			if word != "" {
-				if v, err = strconv.ParseFloat(word, 64); err != nil {
-					t.Fatal(err)
-				}
-			}
-			rows = append(rows, v)
-			name := strings.TrimRight(records[0][j], "0123456789")
-			columns[name] = append(columns[name], v)
-		}
-	}
-	return rows, columns
-}
-
-func same(a, b float64) bool {
-	return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
-}
-
-func wantSame(t *testing.T, what string, got, want []float64) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("%s: %d values: want %d", what, len(got), len(want))
-	}
-	for i := range got {
-		if !same(got[i], want[i]) {
-			t.Errorf("%s %d = %v: want %v", what, i, got[i], want[i])
-		}
-	}
-}
-
-// TestRead_golden compares all predictions with XGBoost's own, bit for bit.
+// TestRead_golden compares all predictions and margins with XGBoost's own, bit for
+// bit.
 func TestRead_golden(t *testing.T) {
-	for _, dir := range cases(t) {
-		t.Run(caseName(dir), func(t *testing.T) {
-			if caseName(dir) == "vector-leaf" {
-				return // is refused, see TestRead_refusesVectorLeaves
+	for _, c := range golden.Cases(t, models) {
+		t.Run(caseName(c.Dir), func(t *testing.T) {
+			if caseName(c.Dir) == "vector-leaf" {
+				return // see TestRead_refusesVectorLeaves
 			}
-			rows, _ := table(t, filepath.Join(dir, "rows.csv"))
-			_, want := table(t, filepath.Join(dir, "want.csv"))
-			for format, data := range formats(t, dir) {
+			for format, data := range formats(t, c.Dir) {
 				if !Is(data) {
 					t.Errorf("Is(%s) = false", format)
 				}
 				for prefix, best := range map[string]bool{"": false, "best_": true} {
-					if want[prefix+"y"] == nil {
-						continue
+					for column, margin := range map[string]bool{"y": false, "margin": true} {
+						want, width := c.Want.Columns(prefix + column)
+						if width == 0 && best {
+							continue
+						}
+						f, err := Read(data, Options{BestIteration: best, Margin: margin})
+						if err != nil {
+							t.Fatal(err)
+						}
+						if f.Format != format {
+							t.Errorf("format %s: want %s", f.Format, format)
+						}
+						p := f.predictor()
+						if p.Features() != len(c.Rows.Header) || p.Outputs() != width {
+							t.Fatalf("%s %s%s: %d features, %d outputs: want %d, %d", format, prefix, column, p.Features(), p.Outputs(), len(c.Rows.Header), width)
+						}
+						got := make([]float64, len(want))
+						p.Predict(got, c.Rows.Values)
+						golden.Compare(t, format+" "+prefix+column, got, want)
 					}
-					f, err := Read(data, Options{BestIteration: best})
-					if err != nil {
-						t.Fatal(err)
-					}
-					if f.Format != format {
-						t.Errorf("format %s: want %s", f.Format, format)
-					}
-					p := f.predictor()
-					n := len(rows) / p.Features()
-					y := make([]float64, n*p.Outputs())
-					p.Predict(y, rows)
-					wantSame(t, format+" "+prefix+"y", y, want[prefix+"y"])
-					margin := make([]float64, n*p.Margins())
-					p.Margin(margin, rows)
-					wantSame(t, format+" "+prefix+"margin", margin, want[prefix+"margin"])
-
-					f, err = Read(data, Options{BestIteration: best, Margin: true})
-					if err != nil {
-						t.Fatal(err)
-					}
-					f.predictor().Predict(margin, rows)
-					wantSame(t, format+" "+prefix+"margin asked for", margin, want[prefix+"margin"])
 				}
 			}
 		})
 	}
 }
 
-func TestRead_tellsVersionAndObjective(t *testing.T) {
-	for _, dir := range cases(t) {
+func TestRead_versionAndObjective(t *testing.T) {
+	for _, c := range golden.Cases(t, models) {
+		dir := c.Dir
 		var origin struct {
 			Version string
 			Params  struct{ Objective string }
@@ -171,7 +109,7 @@ func TestRead_tellsVersionAndObjective(t *testing.T) {
 			}
 			version := origin.Version
 			switch {
-			case version == "0.90": // does not tell
+			case version == "0.90": // not in the file
 				version = ""
 			case format == "binary":
 				version = version[:3]
@@ -195,7 +133,7 @@ func TestRead_names(t *testing.T) {
 	}
 	edited := strings.NewReplacer(`"price"`, `"f0"`, `"items"`, `"f1"`, `"the \"n\" of\nregulars"`, `"\u00662"`, `"größe"`, `"f3"`).Replace(string(data))
 	if f, err = Read([]byte(edited), Options{}); err != nil || f.Names != nil {
-		t.Errorf("names %q, error %v: want neither, for names made up", f.Names, err)
+		t.Errorf("names %q, error %v: want neither for generated names", f.Names, err)
 	}
 }
 
@@ -211,18 +149,17 @@ func TestRead_bestIterationWithoutOneUsesAllTrees(t *testing.T) {
 }
 
 func TestRead_unknownObjectiveGivesMargins(t *testing.T) {
-	dir := "../../testdata/models/xgboost-regression"
-	data := formats(t, dir)["json"]
+	c := golden.Cases(t, "../../testdata/models/xgboost-regression")[0]
+	data := formats(t, c.Dir)["json"]
 	edited := []byte(strings.Replace(string(data), `"reg:squarederror"`, `"reg:ours"`, 1))
 	f, err := Read(edited, Options{Margin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, _ := table(t, filepath.Join(dir, "rows.csv"))
-	_, want := table(t, filepath.Join(dir, "want.csv"))
-	got := make([]float64, len(want["margin"]))
-	f.Forest.Predict(got, rows)
-	wantSame(t, "margin", got, want["margin"])
+	want, _ := c.Want.Columns("margin")
+	got := make([]float64, len(want))
+	f.Forest.Predict(got, c.Rows.Values)
+	golden.Compare(t, "margin", got, want)
 }
 
 func TestIs(t *testing.T) {

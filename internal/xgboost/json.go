@@ -7,9 +7,11 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/basket-go/basket/internal/filetext"
 )
 
-// A jsonReader reads JSON, and the words NaN, Infinity and -Infinity, which
+// A jsonReader decodes JSON, and the words NaN, Infinity and -Infinity, which
 // XGBoost writes and which encoding/json refuses (src/common/json.cc).
 type jsonReader struct {
 	data  string
@@ -17,12 +19,12 @@ type jsonReader struct {
 	depth int
 }
 
-// fail returns an error that tells the place.
+// fail returns an error with the current offset.
 func (r *jsonReader) fail(format string, args ...any) error {
 	return fmt.Errorf("byte %d: %w", r.at, fmt.Errorf(format, args...))
 }
 
-// want returns an error that tells what stands in the place of what.
+// want returns an error for a character that cannot start what is wanted.
 func (r *jsonReader) want(what string) error {
 	if r.at >= len(r.data) {
 		return r.fail("the file ends: want %s", what)
@@ -30,8 +32,8 @@ func (r *jsonReader) want(what string) error {
 	return r.fail("%q: want %s", r.data[r.at], what)
 }
 
-// next skips space and returns the next character, or 0 at the end.
-func (r *jsonReader) next() byte {
+// peek skips white space and returns the next character, or 0 at the end.
+func (r *jsonReader) peek() byte {
 	for r.at < len(r.data) {
 		switch c := r.data[r.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -44,19 +46,20 @@ func (r *jsonReader) next() byte {
 }
 
 func (r *jsonReader) open(bracket byte, what string) error {
-	if r.next() != bracket {
+	if r.peek() != bracket {
 		return r.want(what)
 	}
 	if r.depth++; r.depth > maxDepth {
-		return r.fail("more than %d values inside one another", maxDepth)
+		return r.fail("nested more than %d deep", maxDepth)
 	}
 	r.at++
 	return nil
 }
 
-// more moves past a comma, or past the closing bracket and reports that.
+// more reads the comma in front of element i and reports true, or it reads the
+// closing bracket and reports false.
 func (r *jsonReader) more(i int, bracket byte) (bool, error) {
-	c := r.next()
+	c := r.peek()
 	switch {
 	case c == bracket:
 		r.depth--
@@ -86,14 +89,14 @@ func (r *jsonReader) object(each func(key string) error) error {
 			return err
 		}
 		if !keys.add(key) {
-			return r.fail("key %s comes twice", clip(key))
+			return r.fail("key %s is a duplicate", filetext.Quote(key))
 		}
-		if r.next() != ':' {
+		if r.peek() != ':' {
 			return r.want("a colon")
 		}
 		r.at++
 		if err := each(key); err != nil {
-			return within(clip(key), err)
+			return err
 		}
 	}
 }
@@ -102,7 +105,7 @@ func (r *jsonReader) array(each func(i, n int) error) error {
 	if err := r.open('[', "an array"); err != nil {
 		return err
 	}
-	// Exact for numbers, which are what lists are made for.
+	// Exact for numbers, for which list allocates.
 	n := 1
 	if end := strings.IndexByte(r.data[r.at:], ']'); end > 0 {
 		n += min(strings.Count(r.data[r.at:r.at+end], ","), end/2)
@@ -113,15 +116,15 @@ func (r *jsonReader) array(each func(i, n int) error) error {
 			return err
 		}
 		if err := each(i, n); err != nil {
-			return within("["+strconv.Itoa(i)+"]", err)
+			return err
 		}
 	}
 }
 
-// token moves past a number, as JSON has them, or one of XGBoost's words, and
-// returns it; empty if there is none.
+// token reads a number of JSON or one of XGBoost's words. It returns "" if there
+// is neither.
 func (r *jsonReader) token() string {
-	r.next()
+	r.peek()
 	word := number(r.data[r.at:])
 	r.at += len(word)
 	return word
@@ -133,7 +136,7 @@ func (r *jsonReader) integer() (int64, error) {
 	v, err := strconv.ParseInt(word, 10, 64)
 	if err != nil {
 		r.at = start
-		r.next()
+		r.peek()
 		return 0, r.want("an integer")
 	}
 	return v, nil
@@ -146,13 +149,13 @@ func (r *jsonReader) float() (float32, error) {
 	}
 	v, err := strconv.ParseFloat(word, 32)
 	if err != nil {
-		return 0, r.fail("%s: want a number that float32 has room for", clip(word))
+		return 0, r.fail("%s: want a number in the range of float32", filetext.Quote(word))
 	}
 	return float32(v), nil
 }
 
 func (r *jsonReader) flag() (bool, error) {
-	r.next()
+	r.peek()
 	for _, f := range []struct {
 		word  string
 		value bool
@@ -175,10 +178,10 @@ func (r *jsonReader) text() (string, error) {
 	return word, err
 }
 
-// quoted reads a string and leaves it as it is written, with its escapes if it has
-// any. It is a part of r.data.
+// quoted reads a string and returns the characters between the quotes, and whether
+// there are escapes among them. The string shares the memory of r.data.
 func (r *jsonReader) quoted() (word string, escaped bool, err error) {
-	if r.next() != '"' {
+	if r.peek() != '"' {
 		return "", false, r.want("a string")
 	}
 	start := r.at + 1
@@ -200,7 +203,7 @@ func (r *jsonReader) quoted() (word string, escaped bool, err error) {
 }
 
 func (r *jsonReader) skip() error {
-	switch r.next() {
+	switch r.peek() {
 	case '{':
 		return r.object(func(string) error { return r.skip() })
 	case '[':
@@ -222,13 +225,13 @@ func (r *jsonReader) skip() error {
 }
 
 func (r *jsonReader) end() error {
-	if r.next(); r.at < len(r.data) {
+	if r.peek(); r.at < len(r.data) {
 		return r.want("the end of the file")
 	}
 	return nil
 }
 
-// parseFloat reads all of word as a number.
+// parseFloat parses word, which must be a number as number defines it.
 func parseFloat(word string) (float32, bool) {
 	if word == "" || number(word) != word {
 		return 0, false
@@ -237,8 +240,8 @@ func parseFloat(word string) (float32, bool) {
 	return float32(v), err == nil
 }
 
-// number returns the number that s starts with, in JSON's spelling, or the words
-// for what is none; empty if there is neither.
+// number returns the JSON number or the word NaN, Infinity or -Infinity that s
+// starts with, or "".
 func number(s string) string {
 	i := 0
 	if i < len(s) && s[i] == '-' {
@@ -273,7 +276,7 @@ func number(s string) string {
 	return s[:i]
 }
 
-// digits is how many digits s starts with.
+// digits returns the number of digits that s starts with.
 func digits(s string) int {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
@@ -295,7 +298,7 @@ func unescape(s string) (string, error) {
 			return b.String(), nil
 		}
 		b.WriteString(s[:i])
-		c := s[i+1] // the reader has made sure that there is one
+		c := s[i+1] // quoted has checked that there is one
 		s = s[i+2:]
 		switch c {
 		case '"', '\\', '/':

@@ -5,22 +5,26 @@ import (
 	"math"
 	"strings"
 
+	"github.com/basket-go/basket/internal/filetext"
 	"github.com/basket-go/basket/internal/forest"
 	"github.com/basket-go/basket/internal/libm"
 )
 
-// A rule is what an objective does to numbers.
+// A rule is the conversions of an objective.
 type rule struct {
-	link forest.Link // of margins to predictions: ObjFunction::PredTransform
+	link forest.Link // from margins to predictions: ObjFunction::PredTransform
 
-	// margin makes a margin of the base score, or refuses it:
-	// ObjFunction::ProbToMargin. If nil, the score is a margin already.
+	// margin converts the base score to a margin and reports whether the score is
+	// valid: ObjFunction::ProbToMargin. If nil, the score is a margin already.
 	margin func(score float32) (float32, bool)
 }
 
 // rule returns the rule of d's objective: src/objective/*.cu, 3.2.0 and 3.4.1.
 func (d *document) rule(outputs int, opt Options) (rule, error) {
 	var r rule
+	if err := filetext.CheckLabel(d.objective); err != nil {
+		return r, fmt.Errorf("objective %s: %w", filetext.Quote(d.objective), err)
+	}
 	switch d.objective {
 	case "reg:squarederror", "reg:linear", "reg:squaredlogerror", "reg:pseudohubererror",
 		"reg:absoluteerror", "rank:pairwise", "rank:ndcg", "rank:map", "binary:logitraw":
@@ -45,7 +49,7 @@ func (d *document) rule(outputs int, opt Options) (rule, error) {
 		}
 	default:
 		if !opt.Margin {
-			return r, fmt.Errorf("objective %s: not one that this reader knows; ask for margins to read the model without it", clip(d.objective))
+			return r, fmt.Errorf("objective %s: not a known one; only its margins can be read", filetext.Quote(d.objective))
 		}
 	}
 	return r, nil
@@ -54,7 +58,7 @@ func (d *document) rule(outputs int, opt Options) (rule, error) {
 func log(score float32) (float32, bool) { return libm.Log32(score), score > 0 }
 
 // logit is LogisticRegression::ProbToMargin, src/objective/regression_loss.h.
-// Scores near 0 and 1 are refused or moved: 3.2.0 does that, 3.1.3 does not.
+// From 3.2.0 on, scores of 0 and 1 are valid and are clamped; 3.1.3 refuses them.
 func (d *document) logit(score float32) (float32, bool) {
 	ok := score > 0 && score < 1
 	if !d.before(3, 2, 0) {
@@ -65,7 +69,7 @@ func (d *document) logit(score float32) (float32, bool) {
 	return -libm.Log32(1/score - 1), ok
 }
 
-// margins returns what each output's sum starts from.
+// margins returns the initial margin of each output.
 func (d *document) margins(r rule, outputs int) ([]float64, error) {
 	scores, err := d.baseScores(outputs)
 	if err != nil {
@@ -76,7 +80,7 @@ func (d *document) margins(r rule, outputs int) ([]float64, error) {
 		b := scores[min(k, len(scores)-1)]
 		if d.marginBase && !strings.HasPrefix(d.objective, "multi:") {
 			// Before 1.0 the file had the margin. LearnerIO::LoadModel of 2.0.3
-			// makes a score of it, only for it to become a margin again.
+			// converts it to a score, which then is converted back.
 			one := []float64{float64(b)}
 			r.link.Apply(one, 0)
 			b = float32(one[0])
@@ -84,7 +88,7 @@ func (d *document) margins(r rule, outputs int) ([]float64, error) {
 		if r.margin != nil {
 			m, ok := r.margin(b)
 			if !ok {
-				return nil, fmt.Errorf("base_score = %v: not one that %s can have", b, d.objective)
+				return nil, fmt.Errorf("base_score = %v: not a valid one for %s", b, d.objective)
 			}
 			b = m
 		}
@@ -93,14 +97,14 @@ func (d *document) margins(r rule, outputs int) ([]float64, error) {
 	return base, nil
 }
 
-// baseScores returns one score, or one for each output. They are written as
-// "5E-1" or, by 3.1 and later, as "[5E-1,2.5E-1]".
+// baseScores returns one score, or one for each output. The file has "5E-1" or,
+// from 3.1 on, "[5E-1,2.5E-1]".
 func (d *document) baseScores(outputs int) ([]float32, error) {
 	text := d.baseScore
 	inner, ok := strings.CutPrefix(text, "[")
 	if ok {
 		if text, ok = strings.CutSuffix(inner, "]"); !ok {
-			return nil, fmt.Errorf("base_score = %s: want a number or a list in brackets", clip(d.baseScore))
+			return nil, fmt.Errorf("base_score = %s: want a number or a list in brackets", filetext.Quote(d.baseScore))
 		}
 	}
 	n := strings.Count(text, ",") + 1
@@ -111,7 +115,7 @@ func (d *document) baseScores(outputs int) ([]float32, error) {
 	for word := range strings.SplitSeq(text, ",") {
 		v, ok := parseFloat(word)
 		if !ok || math.IsInf(float64(v), 0) || v != v {
-			return nil, fmt.Errorf("base_score = %s: want a finite number", clip(word))
+			return nil, fmt.Errorf("base_score = %s: want a finite number", filetext.Quote(word))
 		}
 		scores = append(scores, v)
 	}

@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/basket-go/basket/internal/golden"
 )
 
-// An oracle is a model as its JSON has it, and predicts by XGBoost's rules word for
-// word: in float32, with "less than", and from the root down by the file's numbers.
+// An oracle is a model as its JSON has it. It predicts by XGBoost's rules without any
+// conversion: in float32, with "less than", from node to node by the file's numbers.
 type oracle struct {
 	version           string
 	features, outputs int
@@ -28,10 +30,10 @@ type oracleTree struct {
 	categories           [][]int // nil: numeric
 }
 
-func (o *oracle) margin(row []float64) []float32 {
-	sums := make([]float32, o.outputs)
+func (o *oracle) margin(row []float64) []float64 {
+	sums := make([]float64, o.outputs)
 	for k := range sums {
-		sums[k] = o.base
+		sums[k] = float64(o.base)
 	}
 	for i := range o.trees {
 		t := &o.trees[i]
@@ -47,7 +49,7 @@ func (o *oracle) margin(row []float64) []float32 {
 		if o.weights != nil {
 			v = float32(v * o.weights[i])
 		}
-		sums[o.group[i]] += v
+		sums[o.group[i]] = float64(float32(sums[o.group[i]]) + v)
 	}
 	return sums
 }
@@ -59,7 +61,7 @@ func (t *oracleTree) goesLeft(version string, n int, x float32) bool {
 	case t.categories[n] == nil:
 		return x < t.condition[n]
 	}
-	bits := 0 // that XGBoost has for the categories
+	bits := 0 // size of XGBoost's bit set
 	for _, c := range t.categories[n] {
 		bits = max(bits, (c/32+1)*32)
 	}
@@ -74,14 +76,14 @@ func (t *oracleTree) goesLeft(version string, n int, x float32) bool {
 	return !slices.Contains(t.categories[n], int(x))
 }
 
-// specials are values that have gone wrong somewhere.
+// specials are values at the limits of some rule.
 var specials = []float64{
 	0, math.Copysign(0, -1), 1, -1, -0.5, 0.9, 9.999999999, 31, 32, 33, 63.99999999, 64, 255, 256, 1e6, 1 << 20,
 	1<<24 - 1, 1 << 24, 1<<24 + 1, 1 << 31, 1e12, 1e20, 1e-45, -1e-45, 7e-46, 1e-300, -1e-300, 1.0000000180025095e-35,
 	math.MaxFloat32, -math.MaxFloat32, 3.4028235677973366e38, 1e300, -1e300, math.Inf(1), math.Inf(-1), math.NaN(),
 }
 
-// random makes a model and thresholds that rows should try.
+// random returns a model and values at its thresholds.
 func random(r *rand.Rand) (o *oracle, tries []float64) {
 	o = &oracle{version: []string{"1.5.2", "1.7.2", "1.7.3", "3.4.1"}[r.IntN(4)], features: 1 + r.IntN(5), outputs: 1 + r.IntN(3), base: float32(r.NormFloat64())}
 	tries = append(tries, specials...)
@@ -120,7 +122,7 @@ func random(r *rand.Rand) (o *oracle, tries []float64) {
 	return o, tries
 }
 
-// add gives the tree a new root, then children to some of its leaves.
+// add adds a root, then children to some of the leaves.
 func (t *oracleTree) add(r *rand.Rand, o *oracle, splits int, number func() float32) {
 	leaf := func() {
 		t.left, t.right, t.feature = append(t.left, -1), append(t.right, -1), append(t.feature, 0)
@@ -145,7 +147,7 @@ func (t *oracleTree) add(r *rand.Rand, o *oracle, splits int, number func() floa
 	}
 }
 
-// json writes the model as XGBoost does, up to 3.3.
+// json writes the model as XGBoost up to 3.3 does.
 func (o *oracle) json() string {
 	trees := make([]string, len(o.trees))
 	for i := range o.trees {
@@ -204,8 +206,8 @@ func float(v float32) string {
 	return strconv.FormatFloat(float64(v), 'E', -1, 32)
 }
 
-// TestRead_agreesWithOracle reads random models and predicts values on, next to and
-// far from thresholds.
+// TestRead_agreesWithOracle reads random models and predicts for values at, next to
+// and far from thresholds.
 func TestRead_agreesWithOracle(t *testing.T) {
 	models := 2000
 	if testing.Short() {
@@ -232,13 +234,11 @@ func TestRead_agreesWithOracle(t *testing.T) {
 					row[j] = r.NormFloat64()
 				}
 			}
-			f.Forest.Margin(got, row)
-			ubj.Forest.Margin(gotUBJ, row)
-			for k, want := range o.margin(row) {
-				if !same(got[k], float64(want)) || !same(gotUBJ[k], float64(want)) {
-					t.Fatalf("seed %d: row %v: margin %d = %v, in UBJSON %v: want %v\n%s", seed, row, k, got[k], gotUBJ[k], want, text)
-				}
-			}
+			f.Forest.Predict(got, row) // reg:squarederror: margins
+			ubj.Forest.Predict(gotUBJ, row)
+			what := fmt.Sprintf("seed %d: row %v", seed, row)
+			golden.Compare(t, what, got, o.margin(row))
+			golden.Compare(t, what+": UBJSON", gotUBJ, got)
 		}
 	}
 }

@@ -1,22 +1,20 @@
 package xgboost
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/basket-go/basket/internal/forest"
 )
 
-// maxCategory is the first number that is no category (src/common/categorical.h,
+// maxCategory is the limit of category numbers (src/common/categorical.h,
 // OutOfRangeCat).
 const maxCategory = 1 << 24
 
-// A tree is one tree as the file has it: arrays by node, node 0 being the root.
+// A tree is one tree as the file has it: arrays indexed by node. Node 0 is the root.
 type tree struct {
-	nodes   int // num_nodes, which is the length of each array
-	deleted int // num_deleted, of nodes that pruning cut off and nothing leads to
+	nodes   int // num_nodes, the length of each array
+	deleted int // num_deleted, the nodes that pruning made unreachable from the root
 	vector  int // size_leaf_vector
 
 	left, right []int32 // -1 at a leaf
@@ -24,78 +22,45 @@ type tree struct {
 	condition   []float32 // the threshold; at a leaf, its value
 	defaultLeft []bool
 	categorical []bool    // nil if the file has no categorical splits
-	hessian     []float32 // sum_hessian; nil if the file does not tell
+	hessian     []float32 // sum_hessian; nil if the file has none
 
 	// Node setNodes[i] has the categories categories[setStarts[i]:][:setSizes[i]].
 	setNodes, setStarts, setSizes, categories []int32
 }
 
-// read reads what RegTree::SaveModel writes (src/tree/tree_model.cc).
+// read decodes what RegTree::SaveModel writes (src/tree/tree_model.cc).
 func (t *tree) read(s source) error {
-	need := required{"left_children", "right_children", "split_indices", "split_conditions", "default_left", "tree_param"}
-	err := s.object(func(key string) (err error) {
-		need.found(key)
-		switch key {
-		case "left_children":
-			t.left, err = list(s, int32s(s))
-		case "right_children":
-			t.right, err = list(s, int32s(s))
-		case "split_indices":
-			t.feature, err = list(s, int32s(s))
-		case "split_conditions":
-			t.condition, err = list(s, s.float)
-		case "default_left":
-			t.defaultLeft, err = list(s, s.flag)
-		case "split_type":
-			t.categorical, err = list(s, s.flag)
-		case "sum_hessian":
-			t.hessian, err = list(s, s.float)
-		case "categories":
-			t.categories, err = list(s, int32s(s))
-		case "categories_nodes":
-			t.setNodes, err = list(s, int32s(s))
-		case "categories_segments":
-			t.setStarts, err = list(s, int32s(s))
-		case "categories_sizes":
-			t.setSizes, err = list(s, int32s(s))
-		case "tree_param":
-			err = t.readParam(s)
-		default:
-			err = s.skip()
-		}
-		return err
-	})
-	if err := need.check(err); err != nil {
+	err := readObject(s,
+		field{"left_children", &t.left, required},
+		field{"right_children", &t.right, required},
+		field{"split_indices", &t.feature, required},
+		field{"split_conditions", &t.condition, required},
+		field{"default_left", &t.defaultLeft, required},
+		field{"split_type", &t.categorical, optional},
+		field{"sum_hessian", &t.hessian, optional},
+		field{"categories", &t.categories, optional},
+		field{"categories_nodes", &t.setNodes, optional},
+		field{"categories_segments", &t.setStarts, optional},
+		field{"categories_sizes", &t.setSizes, optional},
+		field{"tree_param", func() error {
+			return readObject(s,
+				field{"num_nodes", &t.nodes, required},
+				field{"num_deleted", &t.deleted, optional},
+				field{"size_leaf_vector", &t.vector, optional},
+			)
+		}, required},
+	)
+	if err != nil {
 		return err
 	}
-	// Checked here already, so that a tree in memory is not much larger than in
-	// the file.
+	// This bounds the memory that a tree takes by its size in the file.
 	if t.nodes < 1 || t.nodes != len(t.left) {
 		return fmt.Errorf("num_nodes = %d: left_children has %d values", t.nodes, len(t.left))
 	}
 	return nil
 }
 
-func (t *tree) readParam(s source) error {
-	need := required{"num_nodes"}
-	err := s.object(func(key string) (err error) {
-		need.found(key)
-		switch key {
-		case "num_nodes":
-			t.nodes, err = count(s)
-		case "num_deleted":
-			t.deleted, err = count(s)
-		case "size_leaf_vector":
-			t.vector, err = count(s)
-		default:
-			err = s.skip()
-		}
-		return err
-	})
-	return need.check(err)
-}
-
-// lower makes a forest's tree of t, a tree of d whose leaves count weight times.
+// lower converts t, a tree of d whose leaves are multiplied by weight.
 func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 	var out forest.Tree
 	if err := t.check(); err != nil {
@@ -105,11 +70,11 @@ func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 	if err != nil {
 		return out, err
 	}
-	// order is the nodes that the root leads to, and so their order in out: a node
-	// is called by the number of nodes before it that are splits, or leaves.
+	// order is the reachable nodes, breadth first. In out, splits and leaves are
+	// numbered apart, in this order.
 	order := make([]int32, 1, t.nodes)
 	splits, leaves := int32(0), int32(0)
-	name := func(i int32) int32 {
+	number := func(i int32) int32 {
 		if t.left[i] == -1 {
 			leaves++
 			return -leaves
@@ -117,7 +82,7 @@ func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 		splits++
 		return splits - 1
 	}
-	name(0)
+	number(0)
 	seen := make([]bool, t.nodes)
 	seen[0] = true
 	covered := t.hessian != nil
@@ -125,9 +90,15 @@ func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 		i := order[at]
 		if t.left[i] == -1 {
 			if t.right[i] != -1 {
-				return out, fmt.Errorf("right_children[%d] = %d: want -1, as the left child is", i, t.right[i])
+				return out, fmt.Errorf("right_children[%d] = %d: want -1, like the left child", i, t.right[i])
 			}
-			out.Leaves = append(out.Leaves, float64(float32(t.condition[i]*weight)))
+			value := t.condition[i]
+			if d.booster == "dart" {
+				// Up to 3.3 each tree of dart is summed on its own, from 0, which
+				// makes 0 of -0 (src/gbm/gbtree.cc, Dart::PredictBatchImpl, 3.2.0).
+				value += 0
+			}
+			out.Leaves = append(out.Leaves, float64(float32(value*weight)))
 			if covered {
 				out.LeafCover = append(out.LeafCover, float64(t.hessian[i]))
 			}
@@ -140,7 +111,7 @@ func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 		if err != nil {
 			return out, err
 		}
-		n.Left, n.Right = name(t.left[i]), name(t.right[i])
+		n.Left, n.Right = number(t.left[i]), number(t.right[i])
 		order = append(order, t.left[i], t.right[i])
 		out.Nodes = append(out.Nodes, n)
 		if covered {
@@ -148,7 +119,7 @@ func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 		}
 	}
 	if n := t.nodes - len(order); n != t.deleted {
-		return out, fmt.Errorf("the root does not lead to %d of the %d nodes: num_deleted tells of %d", n, t.nodes, t.deleted)
+		return out, fmt.Errorf("%d of the %d nodes are unreachable from the root: num_deleted is %d", n, t.nodes, t.deleted)
 	}
 	return out, nil
 }
@@ -181,9 +152,9 @@ func (t *tree) check() error {
 	return nil
 }
 
-// checkChildren checks the children of split i, and marks them as seen. As
-// XGBoost looks for the right child next to the left one wherever it is said to
-// be (src/predictor/predict_fn.h, GetNextNode), it must be there.
+// checkChildren checks the children of split i and marks them as seen. XGBoost
+// ignores right_children in prediction and takes the node after the left child
+// (src/predictor/predict_fn.h, GetNextNode), so both must be the same.
 func (t *tree) checkChildren(i int32, seen []bool) error {
 	left, right := t.left[i], t.right[i]
 	if left < 0 || int(left) >= t.nodes {
@@ -204,7 +175,7 @@ func (t *tree) checkChildren(i int32, seen []bool) error {
 	return nil
 }
 
-// split makes a split of node i.
+// split converts split i.
 func (t *tree) split(i int32, d *document, sets map[int32][]int32) (forest.Node, error) {
 	n := forest.Node{Feature: t.feature[i], MissingLeft: t.defaultLeft[i]}
 	if n.Feature < 0 || int(n.Feature) >= d.features {
@@ -213,7 +184,7 @@ func (t *tree) split(i int32, d *document, sets map[int32][]int32) (forest.Node,
 	if t.categorical != nil && t.categorical[i] {
 		set, ok := sets[i]
 		if !ok {
-			return n, fmt.Errorf("node %d is a categorical split, and not in categories_nodes", i)
+			return n, fmt.Errorf("node %d is a categorical split but not in categories_nodes", i)
 		}
 		n.Categories = d.categories(set, n.MissingLeft)
 		return n, nil
@@ -222,9 +193,10 @@ func (t *tree) split(i int32, d *document, sets map[int32][]int32) (forest.Node,
 	case c != c:
 		return n, fmt.Errorf("split_conditions[%d] = NaN: want a number", i)
 	case math.IsInf(float64(c), -1):
-		// No value is below it. 3.3 and later split so what is there from what
-		// is missing (src/common/hist_util.h, NumericBinLowerBound). No number
-		// serves as threshold, for -Inf itself must go right; no category does.
+		// No value is below it. With this split, 3.3 and later separate missing
+		// values from all others (src/common/hist_util.h, NumericBinLowerBound). An
+		// empty set of categories sends every number right, even -Inf; a threshold
+		// cannot.
 		n.Categories = &forest.Categories{}
 	default:
 		n.Threshold = forest.AtMostRounded(float64(forest.Below32(c)))
@@ -232,11 +204,11 @@ func (t *tree) split(i int32, d *document, sets map[int32][]int32) (forest.Node,
 	return n, nil
 }
 
-// sets returns the categories of nodes that have some.
+// sets returns the categories of each node that has some.
 func (t *tree) sets() (map[int32][]int32, error) {
 	n := len(t.setNodes)
 	if len(t.setStarts) != n || len(t.setSizes) != n {
-		return nil, fmt.Errorf("%d categories_nodes, %d categories_segments and %d categories_sizes: want as many of each",
+		return nil, fmt.Errorf("%d categories_nodes, %d categories_segments and %d categories_sizes: want equal numbers",
 			n, len(t.setStarts), len(t.setSizes))
 	}
 	if n == 0 {
@@ -247,21 +219,20 @@ func (t *tree) sets() (map[int32][]int32, error) {
 	for i, node := range t.setNodes {
 		start, size := t.setStarts[i], t.setSizes[i]
 		if _, ok := sets[node]; ok || node < 0 || int(node) >= t.nodes {
-			return nil, fmt.Errorf("categories_nodes[%d] = %d: want a node below %d that is not there yet", i, node, t.nodes)
+			return nil, fmt.Errorf("categories_nodes[%d] = %d: want a node below %d that occurs once", i, node, t.nodes)
 		}
-		// The segments follow one another; if they overlapped, a small file could
-		// have large sets.
+		// Segments that overlapped would give a small file large sets.
 		if start != end {
-			return nil, fmt.Errorf("categories_segments[%d] = %d: want %d, where the one before ends", i, start, end)
+			return nil, fmt.Errorf("categories_segments[%d] = %d: want %d, the end of the previous one", i, start, end)
 		}
 		if size < 1 || int(size) > len(t.categories)-int(start) {
-			return nil, fmt.Errorf("categories_sizes[%d] = %d: want 1 to %d, as many as there are", i, size, len(t.categories)-int(start))
+			return nil, fmt.Errorf("categories_sizes[%d] = %d: want 1 to %d, the number of categories left", i, size, len(t.categories)-int(start))
 		}
 		end = start + size
 		sets[node] = t.categories[start:end:end]
 		for j, c := range sets[node] {
 			if c < 0 || c >= maxCategory {
-				return nil, errors.New("categories[" + strconv.Itoa(int(start)+j) + "] = " + strconv.Itoa(int(c)) + ": want 0 to 16777215")
+				return nil, fmt.Errorf("categories[%d] = %d: want 0 to %d", int(start)+j, c, maxCategory-1)
 			}
 		}
 	}

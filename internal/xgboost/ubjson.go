@@ -4,26 +4,28 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"strconv"
+
+	"github.com/basket-go/basket/internal/filetext"
 )
 
-// A ubjReader reads UBJSON, draft 12, as far as XGBoost writes it and a little
-// beyond (src/common/json.cc, UBJReader and UBJWriter). Numbers are big-endian.
+// A ubjReader decodes UBJSON, draft 12: all that XGBoost writes, and other forms of
+// arrays and numbers (src/common/json.cc, UBJReader and UBJWriter). Numbers are
+// big-endian.
 type ubjReader struct {
 	data  string
 	at    int
 	depth int
-	kind  byte // marker of all elements of the array being read; 0 if each has its own
+	kind  byte // type of all elements of the current array; 0 if each has its own
 }
 
 func (r *ubjReader) fail(format string, args ...any) error {
 	return fmt.Errorf("byte %d: %w", r.at, fmt.Errorf(format, args...))
 }
 
-// take returns the next n bytes.
-func (r *ubjReader) take(n int) (string, error) {
+// next returns the next n bytes.
+func (r *ubjReader) next(n int) (string, error) {
 	if n > len(r.data)-r.at {
-		return "", r.fail("%d bytes: the file ends after %d", n, len(r.data)-r.at)
+		return "", r.fail("want %d bytes: the file has %d left", n, len(r.data)-r.at)
 	}
 	s := r.data[r.at : r.at+n]
 	r.at += n
@@ -54,7 +56,7 @@ func (r *ubjReader) marker() (byte, error) {
 	return m, nil
 }
 
-// width is the size of a number's type, or 0 if m marks none.
+// width returns the size of a number of type m, or 0 if m is no type of number.
 func width(m byte) int {
 	switch m {
 	case 'i', 'U':
@@ -74,7 +76,7 @@ func (r *ubjReader) whole(m byte) (int64, bool, error) {
 	if m == 'd' || m == 'D' || width(m) == 0 {
 		return 0, false, nil
 	}
-	s, err := r.take(width(m))
+	s, err := r.next(width(m))
 	if err != nil {
 		return 0, true, err
 	}
@@ -92,8 +94,8 @@ func (r *ubjReader) whole(m byte) (int64, bool, error) {
 	return int64(v), true, nil
 }
 
-// length reads a length, or a count of things of size bytes at least. There is
-// that much left.
+// length reads a number of elements of at least size bytes. The rest of the file
+// is large enough for them.
 func (r *ubjReader) length(size int) (int, error) {
 	start := r.at
 	if r.at == len(r.data) {
@@ -105,12 +107,12 @@ func (r *ubjReader) length(size int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if room := (len(r.data) - r.at) / size; !ok || n < 0 || n > int64(room) {
+	if most := (len(r.data) - r.at) / size; !ok || n < 0 || n > int64(most) {
 		r.at = start
 		if !ok {
 			return 0, r.fail("%q: want the marker of an integer", m)
 		}
-		return 0, r.fail("length %d: want 0 to %d, as many as the file has room for", n, room)
+		return 0, r.fail("length %d: want 0 to %d, by the size of the file", n, most)
 	}
 	return int(n), nil
 }
@@ -125,7 +127,7 @@ func (r *ubjReader) open(bracket byte) error {
 		return r.fail("%q: want %q", m, bracket)
 	}
 	if r.depth++; r.depth > maxDepth {
-		return r.fail("more than %d values inside one another", maxDepth)
+		return r.fail("nested more than %d deep", maxDepth)
 	}
 	return nil
 }
@@ -140,15 +142,15 @@ func (r *ubjReader) object(each func(key string) error) error {
 		if err != nil {
 			return err
 		}
-		key, err := r.take(n)
+		key, err := r.next(n)
 		if err != nil {
 			return err
 		}
 		if !keys.add(key) {
-			return r.fail("key %s comes twice", clip(key))
+			return r.fail("key %s is a duplicate", filetext.Quote(key))
 		}
 		if err := each(key); err != nil {
-			return within(clip(key), err)
+			return err
 		}
 	}
 	r.at++
@@ -168,17 +170,17 @@ func (r *ubjReader) array(each func(i, n int) error) error {
 			break
 		}
 		if err := each(i, max(n, 1)); err != nil {
-			return within("["+strconv.Itoa(i)+"]", err)
+			return err
 		}
 	}
-	r.kind = 0 // an array inside of another has no kind, and neither has the other
+	r.kind = 0 // of an outer array too: only arrays of numbers have a kind
 	r.depth--
 	return nil
 }
 
-// openArray reads the head of an array: the type of its elements, if they share
-// one, and their number, or -1 if a bracket ends it. Types are those of numbers
-// only, so that elements take room.
+// openArray reads the start of an array: the type of its elements, or 0 if each has
+// its own, and their number, or -1 if a bracket ends the array. Only numbers may
+// share a type, because elements of other types may have no bytes.
 func (r *ubjReader) openArray() (kind byte, n int, err error) {
 	if err := r.open('['); err != nil {
 		return 0, 0, err
@@ -186,7 +188,7 @@ func (r *ubjReader) openArray() (kind byte, n int, err error) {
 	size := 1
 	if r.peek() == '$' {
 		r.at++
-		s, err := r.take(1)
+		s, err := r.next(1)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -226,7 +228,7 @@ func (r *ubjReader) float() (float32, error) {
 	}
 	switch m {
 	case 'd', 'D':
-		s, err := r.take(width(m))
+		s, err := r.next(width(m))
 		if err != nil {
 			return 0, err
 		}
@@ -272,7 +274,7 @@ func (r *ubjReader) text() (string, error) {
 	default:
 		return "", r.fail("type %q: want a string", m)
 	}
-	return r.take(n)
+	return r.next(n)
 }
 
 func (r *ubjReader) skip() error {
@@ -300,11 +302,11 @@ func (r *ubjReader) skip() error {
 			return r.fail("type %q: not one of UBJSON", m)
 		}
 	}
-	_, err = r.take(n)
+	_, err = r.next(n)
 	return err
 }
 
-// skipArray moves past an array, and in one step if its elements are numbers.
+// skipArray skips an array, in one step if its elements are numbers of one type.
 func (r *ubjReader) skipArray() error {
 	start, depth := r.at, r.depth
 	kind, n, err := r.openArray()
@@ -316,7 +318,7 @@ func (r *ubjReader) skipArray() error {
 		return r.array(func(int, int) error { return r.skip() })
 	}
 	r.depth--
-	_, err = r.take(n * width(kind)) // openArray has made sure that they are there
+	_, err = r.next(n * width(kind)) // openArray has checked that the file has them
 	return err
 }
 

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// toUBJ makes UBJSON of JSON. How arrays and integers are written is random:
-// XGBoost itself writes only some of what the format allows.
+// toUBJ converts JSON to UBJSON. It chooses the forms of arrays and integers at
+// random, because XGBoost writes only some of those that the format allows.
 func toUBJ(t testing.TB, text string, seed uint64) []byte {
 	t.Helper()
-	// The standard library does not take the words, so they become strings for it.
+	// encoding/json refuses the words, so they become strings.
 	text = strings.NewReplacer("-Infinity", `"-Inf!"`, "Infinity", `"+Inf!"`, "NaN", `"NaN!"`).Replace(text)
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -76,7 +76,7 @@ func (w *ubjWriter) text(s string) {
 	w.out = append(w.out, s...)
 }
 
-// integer writes v with the marker of some type that has room for it.
+// integer writes v in a random type whose range contains it.
 func (w *ubjWriter) integer(v int64) {
 	types := "L"
 	for _, c := range []struct {
@@ -142,28 +142,28 @@ func (w *ubjWriter) array(v []any) {
 	}
 }
 
-// TestUBJReader_refuses is about what UBJSON allows to say in few bytes.
+// TestUBJReader_refuses tests files that state large sizes in few bytes, and others.
 func TestUBJReader_refuses(t *testing.T) {
 	huge := "L\x7f\xff\xff\xff\xff\xff\xff\xff"
 	for _, c := range []struct{ name, data, want string }{
-		{"true a billion times", "{i\x01a[$T#l\x3f\xff\xff\xff", `a: byte 6: array of type 'T': want one of a number's types`},
-		{"null a billion times", "{i\x01a[$Z#l\x3f\xff\xff\xff", `a: byte 6: array of type 'Z'`},
-		{"no-op a billion times", "{i\x01a[$N#l\x3f\xff\xff\xff", `a: byte 6: array of type 'N'`},
-		{"huge array", "{i\x01a[$l#" + huge, `a: byte 8: length 9223372036854775807: want 0 to 0, as many as the file has room for`},
-		{"huge mixed array", "{i\x01a[#" + huge, `a: byte 6: length 9223372036854775807: want 0 to 0`},
-		{"negative count", "{i\x01a[#i\xff", `a: byte 6: length -1: want 0 to 0`},
-		{"array longer than the file", "{i\x01a[$l#i\x02\x00\x00\x00\x00}", `a: byte 8: length 2: want 0 to 1`},
-		{"no count", "{i\x01a[$l\x00", `a: byte 7: array of type 'l' without a count`},
-		{"huge string", "{i\x01aS" + huge, `a: byte 5: length 9223372036854775807`},
+		{"true a billion times", "{i\x01a[$T#l\x3f\xff\xff\xff", `"a": byte 6: array of type 'T': want one of a number's types`},
+		{"null a billion times", "{i\x01a[$Z#l\x3f\xff\xff\xff", `"a": byte 6: array of type 'Z'`},
+		{"no-op a billion times", "{i\x01a[$N#l\x3f\xff\xff\xff", `"a": byte 6: array of type 'N'`},
+		{"huge array", "{i\x01a[$l#" + huge, `"a": byte 8: length 9223372036854775807: want 0 to 0, by the size of the file`},
+		{"huge mixed array", "{i\x01a[#" + huge, `"a": byte 6: length 9223372036854775807: want 0 to 0`},
+		{"negative count", "{i\x01a[#i\xff", `"a": byte 6: length -1: want 0 to 0`},
+		{"array longer than the file", "{i\x01a[$l#i\x02\x00\x00\x00\x00}", `"a": byte 8: length 2: want 0 to 1`},
+		{"no count", "{i\x01a[$l\x00", `"a": byte 7: array of type 'l' without a count`},
+		{"huge string", "{i\x01aS" + huge, `"a": byte 5: length 9223372036854775807`},
 		{"huge key", "{" + huge, `byte 1: length 9223372036854775807`},
 		{"key with a wrong length", "{S", `first bytes "{S": want those of JSON`},
-		{"counted object", "{i\x01a{#i\x00", `a: byte 5: '#': want the marker of an integer`},
-		{"deep", strings.Repeat("{i\x01a", 100000), `byte 257: more than 64 values inside one another`},
-		{"deep arrays", "{i\x01a" + strings.Repeat("[", 100000), `more than 64 values inside one another`},
-		{"unknown type", "{i\x01ax", `a: byte 5: type 'x': not one of UBJSON`},
-		{"key twice", "{i\x01aZi\x01aZ}", `key a comes twice`},
-		{"cut off", "{i\x01al\x00\x00", `a: byte 5: 4 bytes: the file ends after 2`},
-		{"no value", "{i\x01a", `a: byte 4: the file ends: want a value`},
+		{"counted object", "{i\x01a{#i\x00", `"a": byte 5: '#': want the marker of an integer`},
+		{"deep", strings.Repeat("{i\x01a", 100000), `byte 257: nested more than 64 deep`},
+		{"deep arrays", "{i\x01a" + strings.Repeat("[", 100000), `nested more than 64 deep`},
+		{"unknown type", "{i\x01ax", `"a": byte 5: type 'x': not one of UBJSON`},
+		{"key twice", "{i\x01aZi\x01aZ}", `key "a" is a duplicate`},
+		{"cut off", "{i\x01al\x00\x00", `"a": byte 5: want 4 bytes: the file has 2 left`},
+		{"no value", "{i\x01a", `"a": byte 4: the file ends: want a value`},
 		{"no end", "{i\x01aZ", `byte 5: the file ends: want a length`},
 		{"wrong type", "{i\x07learner[]}", `learner: byte 10: '[': want '{'`},
 		{"no string", "{i\x07learner{i\x09objective{i\x04nameZ}}}", `learner.objective.name: byte 30: type 'Z': want a string`},

@@ -3,16 +3,16 @@
 //
 // The rules are those of XGBoost 3.2.0 (src/learner.cc, src/gbm/gbtree_model.cc,
 // src/tree/tree_model.cc, src/predictor/cpu_predictor.cc, src/gbm/gblinear.cc), or
-// of another version where that is named. Where versions differ, a file is read by
-// the rule of the version that wrote it: in the base score (logit), in what is no
-// category (categories), in several quantiles (rule). The exceptions are versions
-// before 1.6, which 1.6 to 2.1 read as well. They have the last say on two things:
-// trees are added to the base score, while before 1.3 it was added last; and a
-// margin below -88.7 gives a sigmoid that before 1.6 was zero. Where XGBoost crashes
-// or guesses on a damaged file, Read fails.
+// of another version where a comment names it. Where versions differ, a file is read
+// by the rule of the version that wrote it: for the base score (logit), numbers that
+// are no category (categories) and several quantiles (rule). Two rules of versions
+// before 1.6 are replaced by those of 1.6 to 2.1, which read the same files: trees
+// are added to the base score, which before 1.3 was added last; and a margin below
+// -88.7 gives a positive sigmoid, which before 1.6 was zero. Read returns an error
+// for damaged files on which XGBoost crashes or guesses.
 //
-// The formats differ in their bytes only. Each is read into a document, and what
-// follows is common to all:
+// The formats have the same content. Each is decoded into a document, and the steps
+// after that are common:
 //
 //	JSON ---- jsonReader --+
 //	                       +-- source -- decode --+
@@ -25,34 +25,36 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
+	"github.com/basket-go/basket/internal/filetext"
 	"github.com/basket-go/basket/internal/forest"
 )
 
-// A File is what a model file tells. Just one of Forest and Linear is not nil.
+// A File is the content of a model file. One of Forest and Linear is not nil.
+// Version and Objective are printable; Names are as filetext.CheckNames wants them.
 type File struct {
 	Format    string   // "json", "ubjson" or "binary"
-	Version   string   // of the XGBoost that wrote it, "3.2.0" say, "1.7" in the binary format; empty if the file does not tell
+	Version   string   // of XGBoost: "3.2.0", say, or "1.7" in the binary format; empty if the file has none
 	Objective string   // as written
-	Names     []string // of the features; nil if the file has none, or those that XGBoost made up
+	Names     []string // of the features; nil if the file has none or XGBoost generated them
 	Forest    *forest.Forest
 	Linear    *Linear // the model of the booster gblinear
 }
 
-// Options choose among the ways to read a file.
+// Options select how a file is read.
 type Options struct {
 	// Margin leaves out the objective's link, so that predictions are margins,
-	// and accepts objectives that the reader does not know. The base score of
-	// such a one is taken for a margin.
+	// and accepts unknown objectives, whose base score is read as a margin.
 	Margin bool
 
 	// BestIteration uses the rounds up to the best one if the model was trained
 	// with early stopping, as XGBoost's scikit-learn classes do. Otherwise all
-	// trees are used, as its Booster does. The file has all in any case.
+	// trees are used, as its Booster does.
 	BestIteration bool
 }
 
-// maxSize bounds a file. Real ones stay below a hundredth of it.
+// maxSize bounds a file. Real ones have less than a hundredth of it.
 const maxSize = 1 << 30
 
 // Is reports whether data looks like an XGBoost model.
@@ -72,7 +74,7 @@ func Read(data []byte, opt Options) (*File, error) {
 	return f, nil
 }
 
-// parse reads a document, and tells its format.
+// parse decodes a document and returns its format.
 func parse(data []byte) (*document, string, error) {
 	if len(data) > maxSize {
 		return nil, "", fmt.Errorf("a file of %d bytes: want at most %d", len(data), maxSize)
@@ -94,9 +96,9 @@ func parse(data []byte) (*document, string, error) {
 	return d, name, err
 }
 
-// format tells formats apart as LearnerIO::LoadModel of 2.0.3 does: what follows
-// the brace is a quote in JSON and the marker of a length in UBJSON. Old binary
-// files have no mark of their own, but the objective's name is at a fixed place.
+// format detects the format as LearnerIO::LoadModel of 2.0.3 does: a quote follows
+// the brace in JSON, the marker of a length in UBJSON. Old binary files start with
+// no mark, but their header is followed by the names of objective and booster.
 func format(data []byte) string {
 	switch {
 	case len(data) < 2:
@@ -120,31 +122,34 @@ func format(data []byte) string {
 	return ""
 }
 
-// lower makes a model of d, checking all that the formats have in common.
+// lower checks and converts d.
 func (d *document) lower(opt Options) (*File, error) {
-	f := &File{Version: d.version, Objective: d.objective}
+	f := &File{Version: d.version, Objective: strings.Clone(d.objective)} // d has parts of the file in memory
 	if d.features < 1 || d.features > forest.MaxFeatures {
 		return nil, fmt.Errorf("num_feature = %d: want 1 to %d", d.features, forest.MaxFeatures)
 	}
 	if n := len(d.names.ends); n > 0 && n != d.features {
 		return nil, fmt.Errorf("feature_names: %d names: want num_feature = %d", n, d.features)
 	}
-	if names := d.names.strings(); !madeUp(names) {
+	if names := d.names.strings(); !generated(names) {
 		f.Names = names
+	}
+	if err := filetext.CheckNames(f.Names); err != nil {
+		return nil, fmt.Errorf("feature_names: %w", err)
 	}
 	outputs := max(d.classes, d.targets, 1)
 	if outputs > forest.MaxOutputs {
 		return nil, fmt.Errorf("%d outputs: want 1 to %d", outputs, forest.MaxOutputs)
 	}
-	how, err := d.rule(outputs, opt)
+	rule, err := d.rule(outputs, opt)
 	if err != nil {
 		return nil, err
 	}
-	link := how.link
+	link := rule.link
 	if opt.Margin {
 		link = forest.LinkIdentity
 	}
-	base, err := d.margins(how, outputs)
+	base, err := d.margins(rule, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +159,7 @@ func (d *document) lower(opt Options) (*File, error) {
 	case "gbtree", "dart":
 		f.Forest, err = d.forest(base, link, opt)
 	default:
-		err = fmt.Errorf("booster %s: want gbtree, dart or gblinear", clip(d.booster))
+		err = fmt.Errorf("booster %s: want gbtree, dart or gblinear", filetext.Quote(d.booster))
 	}
 	if err != nil {
 		return nil, err
@@ -162,15 +167,15 @@ func (d *document) lower(opt Options) (*File, error) {
 	return f, nil
 }
 
-// forest makes a model of d's trees. Without any, XGBoost predicts what depends on
-// its version (LearnerConfiguration::InitModelUserParam, src/learner.cc, 3.2.0).
+// forest converts d's trees. What XGBoost predicts without any depends on its
+// version (LearnerConfiguration::InitModelUserParam, src/learner.cc, 3.2.0).
 func (d *document) forest(base []float64, link forest.Link, opt Options) (*forest.Forest, error) {
 	n := len(d.trees)
 	switch {
 	case n == 0:
 		return nil, errors.New("no trees: the model was not trained")
 	case d.numTrees != n:
-		return nil, fmt.Errorf("%d trees: num_trees tells of %d", n, d.numTrees)
+		return nil, fmt.Errorf("%d trees: num_trees is %d", n, d.numTrees)
 	case len(d.group) != n:
 		return nil, fmt.Errorf("tree_info: %d values: want num_trees = %d", len(d.group), n)
 	case len(d.treeWeight) != n && (len(d.treeWeight) > 0 || d.booster == "dart"):
@@ -201,13 +206,13 @@ func (d *document) forest(base []float64, link forest.Link, opt Options) (*fores
 		}
 		t.Output = int(d.group[i])
 		m.Trees[i] = t
-		d.trees[i] = nil // not needed any more
+		d.trees[i] = nil // frees its memory
 	}
 	return forest.New(m)
 }
 
-// checkRounds checks iteration_indptr, the number of the first tree of each
-// boosting round (GBTreeModel, 2.0 on).
+// checkRounds checks iteration_indptr, the index of the first tree of each boosting
+// round (GBTreeModel, from 2.0 on).
 func (d *document) checkRounds() error {
 	if d.rounds == nil {
 		return nil
@@ -218,7 +223,7 @@ func (d *document) checkRounds() error {
 			last = d.rounds[i-1]
 		}
 		if at < last || i == 0 && at != 0 {
-			return fmt.Errorf("iteration_indptr[%d] = %d: want it to start at 0 and never to fall", i, at)
+			return fmt.Errorf("iteration_indptr[%d] = %d: want ascending values that start at 0", i, at)
 		}
 	}
 	if last := int(d.rounds[len(d.rounds)-1]); last != len(d.trees) {
@@ -227,8 +232,8 @@ func (d *document) checkRounds() error {
 	return nil
 }
 
-// bestTrees is the number of trees in the rounds up to the best one, which is
-// what the scikit-learn classes use (python-package/xgboost/sklearn.py,
+// bestTrees returns the number of trees in the rounds up to the best one, which the
+// scikit-learn classes use (python-package/xgboost/sklearn.py,
 // _get_iteration_range).
 func (d *document) bestTrees(outputs int) (int, error) {
 	perRound := int64(max(d.parallel, 1)) * int64(outputs)
@@ -238,7 +243,7 @@ func (d *document) bestTrees(outputs int) (int, error) {
 	}
 	best, err := strconv.Atoi(d.best)
 	if err != nil || best < 0 || best >= rounds {
-		return 0, fmt.Errorf("best_iteration = %s: the model has %d rounds, counted from 0", clip(d.best), rounds)
+		return 0, fmt.Errorf("best_iteration = %s: want a number below %d, the number of rounds", filetext.Quote(d.best), rounds)
 	}
 	if d.rounds != nil {
 		return int(d.rounds[best+1]), nil
@@ -246,43 +251,29 @@ func (d *document) bestTrees(outputs int) (int, error) {
 	return (best + 1) * int(perRound), nil
 }
 
-// linear makes a model of d's weights: a row for each feature, one for the bias.
+// linear converts d's weights: a row for each feature, then one for the bias.
 func (d *document) linear(base []float64, link forest.Link) (*Linear, error) {
 	want := int64(d.features+1) * int64(len(base))
 	if int64(len(d.weights)) != want {
-		return nil, fmt.Errorf("weights: %d values: want %d, the %d features and the bias for each of %d outputs",
+		return nil, fmt.Errorf("weights: %d values: want %d, one for each of %d features and the bias, for %d outputs",
 			len(d.weights), want, d.features, len(base))
 	}
 	l := &Linear{features: d.features, weights: d.weights, start: make([]float32, len(base)), link: link}
 	for k, bias := range d.weights[d.features*len(base):] {
-		// All outputs start from the base score of the first one, even if each
-		// has its own (src/gbm/gblinear.cc, PredictBatchInternal, 3.1.1 to 3.4.1).
+		// All outputs start from the base score of the first one, even if the file
+		// has one for each (src/gbm/gblinear.cc, PredictBatchInternal, 3.1.1 to 3.4.1).
 		l.start[k] = bias + float32(base[0])
 	}
 	return l, nil
 }
 
-// madeUp reports whether names are those that XGBoost gives to columns without
-// any, as it once did.
-func madeUp(names []string) bool {
+// generated reports whether names are those that XGBoost once gave to unnamed
+// columns.
+func generated(names []string) bool {
 	for i, name := range names {
 		if name != "f"+strconv.Itoa(i) {
 			return false
 		}
 	}
 	return true
-}
-
-// clip makes s, a part of the file, fit to stand in an error message.
-func clip(s string) string {
-	tail := ""
-	if len(s) > 40 {
-		s, tail = s[:40], "..."
-	}
-	for _, c := range s {
-		if !strconv.IsPrint(c) {
-			return strconv.Quote(s) + tail
-		}
-	}
-	return s + tail
 }

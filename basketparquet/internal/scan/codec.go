@@ -11,48 +11,40 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// A codec reads values of PLAIN encoding as Ts. BOOLEANs are a byte each,
-// which is what pages makes of them.
+// A codec decodes values of PLAIN encoding. BOOLEANs are one byte each, which is
+// the form that Column gives them.
 type codec[T any] struct {
-	size  int // bytes of a value; of BYTE_ARRAY, the least
-	plain func(dst []T, src []byte) (used int, err error)
+	size int // bytes of a value; of BYTE_ARRAY, the least
+
+	// decode fills dst from src, which has at least size bytes for each value.
+	decode func(dst []T, src []byte) (used int, err error)
 }
 
-// Time is a value of a column of times.
-type Time = time.Time
-
-// fixed is a codec of values of one size.
-func fixed[T any](size int, one func([]byte) T) codec[T] {
+// fixed returns a codec of values of one size.
+func fixed[T any](size int, decode func([]byte) T) codec[T] {
 	return codec[T]{size, func(dst []T, src []byte) (int, error) {
-		if len(src)/size < len(dst) {
-			return 0, fmt.Errorf("%d values in %d bytes; want %d each", len(dst), len(src), size)
-		}
 		for i := range dst {
-			dst[i] = one(src[i*size : i*size+size])
+			dst[i] = decode(src[i*size : i*size+size])
 		}
 		return len(dst) * size, nil
 	}}
 }
 
-// checked is fixed for values that may be out of range.
-func checked[T any](size int, one func([]byte) (T, error)) codec[T] {
-	return codec[T]{size, func(dst []T, src []byte) (int, error) {
-		if len(src)/size < len(dst) {
-			return 0, fmt.Errorf("%d values in %d bytes; want %d each", len(dst), len(src), size)
-		}
+// checked is fixed for values that may be invalid.
+func checked[T any](size int, decode func([]byte) (T, error)) codec[T] {
+	return codec[T]{size, func(dst []T, src []byte) (_ int, err error) {
 		for i := range dst {
-			v, err := one(src[i*size : i*size+size])
-			if err != nil {
+			if dst[i], err = decode(src[i*size : i*size+size]); err != nil {
 				return 0, err
 			}
-			dst[i] = v
 		}
 		return len(dst) * size, nil
 	}}
 }
 
-func int32At(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }
-func int64At(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }
+func int32At(b []byte) int64  { return int64(int32(binary.LittleEndian.Uint32(b))) }
+func uint32At(b []byte) int64 { return int64(binary.LittleEndian.Uint32(b)) }
+func int64At(b []byte) int64  { return int64(binary.LittleEndian.Uint64(b)) }
 
 func intCodec(e *element) (codec[int64], bool) {
 	l := e.kind()
@@ -60,28 +52,26 @@ func intCodec(e *element) (codec[int64], bool) {
 	switch {
 	case l.kind != 0 && l.kind != logicalInteger:
 	case e.typ == format.Int32 && unsigned:
-		return fixed(4, func(b []byte) int64 { return int64(binary.LittleEndian.Uint32(b)) }), true
+		return fixed(4, uint32At), true
 	case e.typ == format.Int32:
-		return fixed(4, func(b []byte) int64 { return int64(int32At(b)) }), true
+		return fixed(4, int32At), true
 	case e.typ == format.Int64 && unsigned:
 		return checked(8, func(b []byte) (int64, error) {
 			v := int64At(b)
 			if v < 0 {
-				return 0, fmt.Errorf("the number %d; want at most %d", uint64(v), int64(math.MaxInt64))
+				return 0, fmt.Errorf("the number %d: want at most %d", uint64(v), int64(math.MaxInt64))
 			}
 			return v, nil
 		}), true
 	case e.typ == format.Int64:
-		return codec[int64]{8, plainInt64}, true
+		return codec[int64]{8, decodeInt64s}, true
 	}
 	return codec[int64]{}, false
 }
 
-// plainInt64 is written out since most of a file's values pass through it.
-func plainInt64(dst []int64, src []byte) (int, error) {
-	if len(src)/8 < len(dst) {
-		return 0, fmt.Errorf("%d values in %d bytes; want 8 each", len(dst), len(src))
-	}
+// decodeInt64s has no call for each value, because most values of orders are
+// INT64.
+func decodeInt64s(dst []int64, src []byte) (int, error) {
 	for i := range dst {
 		dst[i] = int64(binary.LittleEndian.Uint64(src[i*8:]))
 	}
@@ -90,28 +80,25 @@ func plainInt64(dst []int64, src []byte) (int, error) {
 
 func floatCodec(e *element) (codec[float64], bool) {
 	l := e.kind()
-	switch e.typ {
-	case format.Float:
-		return fixed(4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }), true
-	case format.Double:
-		return fixed(8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }), true
-	case format.Boolean:
-		return fixed(1, func(b []byte) float64 { return float64(b[0]) }), true
-	}
-	if l.kind == logicalDecimal {
-		return decimalCodec(e, l.scale)
-	}
 	unsigned := l.kind == logicalInteger && !l.signed
 	switch {
+	case e.typ == format.Float:
+		return fixed(4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }), true
+	case e.typ == format.Double:
+		return fixed(8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }), true
+	case e.typ == format.Boolean:
+		return fixed(1, func(b []byte) float64 { return float64(b[0]) }), true
+	case l.kind == logicalDecimal:
+		return decimalCodec(e, l.scale)
 	case l.kind == logicalFloat16 && e.typ == format.FixedLenByteArray && e.length == 2:
 		return fixed(2, float16), true
 	case l.kind != 0 && l.kind != logicalInteger:
 	case e.typ == format.Int32 && unsigned:
-		return fixed(4, func(b []byte) float64 { return float64(binary.LittleEndian.Uint32(b)) }), true
+		return fixed(4, func(b []byte) float64 { return float64(uint32At(b)) }), true
 	case e.typ == format.Int32:
 		return fixed(4, func(b []byte) float64 { return float64(int32At(b)) }), true
 	case e.typ == format.Int64 && unsigned:
-		return fixed(8, func(b []byte) float64 { return float64(binary.LittleEndian.Uint64(b)) }), true
+		return fixed(8, func(b []byte) float64 { return float64(uint64(int64At(b))) }), true
 	case e.typ == format.Int64:
 		return fixed(8, func(b []byte) float64 { return float64(int64At(b)) }), true
 	}
@@ -120,14 +107,14 @@ func floatCodec(e *element) (codec[float64], bool) {
 
 func float16(b []byte) float64 {
 	h := binary.LittleEndian.Uint16(b)
-	exp, frac := int(h>>10&31), float64(h&1023)
-	v := math.Ldexp(1+frac/1024, exp-15)
+	exponent, fraction := int(h>>10&31), float64(h&1023)
+	v := math.Ldexp(1+fraction/1024, exponent-15)
 	switch {
-	case exp == 0:
-		v = math.Ldexp(frac, -24)
-	case exp == 31 && frac == 0:
+	case exponent == 0:
+		v = math.Ldexp(fraction, -24)
+	case exponent == 31 && fraction == 0:
 		v = math.Inf(1)
-	case exp == 31:
+	case exponent == 31:
 		v = math.NaN()
 	}
 	if h>>15 != 0 {
@@ -136,7 +123,7 @@ func float16(b []byte) float64 {
 	return v
 }
 
-// Decimals of more than 256 bits are in no use.
+// Writers have no decimals of more than 256 bits.
 const (
 	maxDecimalBytes = 32
 	maxDecimalScale = 76
@@ -148,7 +135,7 @@ func decimalCodec(e *element, scale int32) (codec[float64], bool) {
 	}
 	switch e.typ {
 	case format.Int32:
-		return fixed(4, func(b []byte) float64 { return decimal(int64(int32At(b)), scale) }), true
+		return fixed(4, func(b []byte) float64 { return decimal(int32At(b), scale) }), true
 	case format.Int64:
 		return fixed(8, func(b []byte) float64 { return decimal(int64At(b), scale) }), true
 	case format.FixedLenByteArray:
@@ -165,7 +152,7 @@ func decimalCodec(e *element, scale int32) (codec[float64], bool) {
 					return 0, err
 				}
 				if len(b) > maxDecimalBytes {
-					return 0, fmt.Errorf("a decimal of %d bytes; want at most %d", len(b), maxDecimalBytes)
+					return 0, fmt.Errorf("a decimal of %d bytes: want at most %d", len(b), maxDecimalBytes)
 				}
 				dst[i] = bigDecimal(b, scale)
 				used += 4 + len(b)
@@ -183,14 +170,14 @@ var powersOfTen = [...]float64{
 
 // decimal returns the float64 nearest to v / 10^scale.
 func decimal(v int64, scale int32) float64 {
-	// Both are exact, so the quotient is rounded once.
+	// Both operands are exact, so the quotient is rounded once.
 	if -1<<53 <= v && v <= 1<<53 && int(scale) < len(powersOfTen) {
 		return float64(v) / powersOfTen[scale]
 	}
 	return parseDecimal(strconv.FormatInt(v, 10), scale)
 }
 
-// bigDecimal is decimal for a two's complement, the highest byte first.
+// bigDecimal is decimal for a big-endian two's complement number.
 func bigDecimal(b []byte, scale int32) float64 {
 	if len(b) <= 8 {
 		v := int64(0)
@@ -213,36 +200,36 @@ func bigDecimal(b []byte, scale int32) float64 {
 }
 
 func parseDecimal(digits string, scale int32) float64 {
-	v, _ := strconv.ParseFloat(digits+"e-"+strconv.Itoa(int(scale)), 64) // digits are digits
+	v, _ := strconv.ParseFloat(digits+"e-"+strconv.Itoa(int(scale)), 64) // cannot fail on digits
 	return v
 }
 
-func timeCodec(e *element) (codec[Time], bool) {
+func timeCodec(e *element) (codec[time.Time], bool) {
 	l := e.kind()
 	switch {
 	case e.typ == format.Int96:
 		return checked(12, int96), true
 	case e.typ == format.Int32 && l.kind == logicalDate:
-		return fixed(4, func(b []byte) Time { return time.Unix(86400*int64(int32At(b)), 0).UTC() }), true
+		return fixed(4, func(b []byte) time.Time { return time.Unix(86400*int32At(b), 0).UTC() }), true
 	case e.typ != format.Int64 || l.kind != logicalTimestamp:
 	case l.unit == 1:
-		return fixed(8, func(b []byte) Time { return time.UnixMilli(int64At(b)).UTC() }), true
+		return fixed(8, func(b []byte) time.Time { return time.UnixMilli(int64At(b)).UTC() }), true
 	case l.unit == 2:
-		return fixed(8, func(b []byte) Time { return time.UnixMicro(int64At(b)).UTC() }), true
+		return fixed(8, func(b []byte) time.Time { return time.UnixMicro(int64At(b)).UTC() }), true
 	case l.unit == 3:
-		return fixed(8, func(b []byte) Time { return time.Unix(0, int64At(b)).UTC() }), true
+		return fixed(8, func(b []byte) time.Time { return time.Unix(0, int64At(b)).UTC() }), true
 	}
-	return codec[Time]{}, false
+	return codec[time.Time]{}, false
 }
 
-// int96 reads Impala's and old Spark's time: nanoseconds of the day, then the
-// Julian day, of which 2440588 is 1970-01-01.
-func int96(b []byte) (Time, error) {
+// int96 decodes a time of Impala or old Spark: the nanoseconds of the day, then
+// the Julian day, which is 2440588 for 1970-01-01.
+func int96(b []byte) (time.Time, error) {
 	ns := int64At(b)
 	if ns < 0 || ns >= int64(24*time.Hour) {
-		return Time{}, fmt.Errorf("an INT96 time with %d nanoseconds of the day; want less than a day", ns)
+		return time.Time{}, fmt.Errorf("an INT96 time with %d nanoseconds of the day: want less than a day", ns)
 	}
-	return time.Unix(86400*(int64(int32At(b[8:]))-2440588), ns).UTC(), nil
+	return time.Unix(86400*(int32At(b[8:])-2440588), ns).UTC(), nil
 }
 
 func stringCodec(e *element) (codec[string], bool) {
@@ -250,11 +237,11 @@ func stringCodec(e *element) (codec[string], bool) {
 	if e.typ != format.ByteArray || l.kind != 0 && l.kind != logicalString && l.kind != logicalEnum {
 		return codec[string]{}, false
 	}
-	return codec[string]{4, plainStrings}, true
+	return codec[string]{4, decodeStrings}, true
 }
 
-// plainStrings makes one allocation for all of dst.
-func plainStrings(dst []string, src []byte) (int, error) {
+// decodeStrings makes one allocation for all of dst.
+func decodeStrings(dst []string, src []byte) (int, error) {
 	used := 0
 	for range dst {
 		b, err := byteArray(src[used:])
@@ -264,11 +251,11 @@ func plainStrings(dst []string, src []byte) (int, error) {
 		used += 4 + len(b)
 	}
 	all := string(src[:used])
-	at := 0
+	pos := 0
 	for i := range dst {
-		n := int(binary.LittleEndian.Uint32(src[at:]))
-		dst[i] = all[at+4 : at+4+n]
-		at += 4 + n
+		n := int(binary.LittleEndian.Uint32(src[pos:]))
+		dst[i] = all[pos+4 : pos+4+n]
+		pos += 4 + n
 	}
 	return used, nil
 }
@@ -276,11 +263,11 @@ func plainStrings(dst []string, src []byte) (int, error) {
 // byteArray returns the first BYTE_ARRAY of src.
 func byteArray(src []byte) ([]byte, error) {
 	if len(src) < 4 {
-		return nil, fmt.Errorf("a length in %d bytes; want 4", len(src))
+		return nil, fmt.Errorf("%d bytes of a length: want 4", len(src))
 	}
 	n := binary.LittleEndian.Uint32(src)
 	if uint64(n) > uint64(len(src)-4) {
-		return nil, fmt.Errorf("a value of %d bytes; %d are left", n, len(src)-4)
+		return nil, fmt.Errorf("a value of %d bytes: want at most %d, the rest of the page", n, len(src)-4)
 	}
 	return src[4 : 4+n], nil
 }

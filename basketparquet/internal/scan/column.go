@@ -2,16 +2,17 @@ package scan
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// batch is how many values are decoded at a time.
+// batch is the number of values that are decoded at a time.
 const batch = 1024
 
 // plainDictionary is the older name of RLE_DICTIONARY in a data page, and of
-// PLAIN in a dictionary page; format has it, but calls it deprecated.
+// PLAIN in a dictionary page. Format's constant is marked as deprecated.
 const plainDictionary format.Encoding = 2
 
 // A Column reads the values of one column in order. It is not safe for
@@ -20,85 +21,98 @@ type Column[T any] struct {
 	pages
 	codec codec[T]
 	dict  []T // of this row group
+	out   []T // what Read returns
+	null  []bool
 
-	// The page at hand.
-	left       int // levels to come
+	// The current page.
+	inPage     int // levels not read yet
 	reps, defs hybrid
-	coded      bool   // values are indexes into table
-	ids        hybrid // if coded
-	table      []T    // if coded
-	vals       []byte // if not: values of PLAIN encoding to come
-	unpacked   []byte // memory for vals
+	indexed    bool          // values are indexes into table
+	indexes    hybrid        // if indexed
+	table      []T           // if indexed
+	plain      []byte        // otherwise, values of PLAIN encoding not read yet
+	delta      *deltaDecoder // the source of plain, in a DELTA encoding
+	isDelta    bool
+	buf        []byte // memory for plain
 
 	rep, def [batch]uint8
-	id       [batch]uint32
-	dense    [batch]T // values that are not null
+	index    [batch]uint32
+	present  [batch]T // values that are not null
 }
 
-// Close frees the column's memory outside Go's. It is not to be used later.
-func (c *Column[T]) Close() { c.dec.close() }
+// Read returns the next n values, and whether each is null, where the value is
+// zero. The slices are valid until the next call. A column has as many values as
+// the file has rows; more is an error.
+func (c *Column[T]) Read(n int) (values []T, null []bool, err error) {
+	defer c.addPlace(&err)
+	if cap(c.out) < n {
+		c.out, c.null = make([]T, n), make([]bool, n)
+	}
+	values, null = c.out[:n], c.null[:n]
+	for i := 0; i < n; {
+		if c.inPage == 0 {
+			if ok, err := c.load(); err != nil {
+				return nil, nil, err
+			} else if !ok {
+				return nil, nil, errors.New("fewer values than rows")
+			}
+			continue
+		}
+		k := min(batch, c.inPage, n-i)
+		if err := c.read(values[i:i+k], null[i:i+k]); err != nil {
+			return nil, nil, err
+		}
+		i += k
+	}
+	return values, null, nil
+}
 
-// Read fills dst with the next values, and null, which must be as long, with
-// whether they are null. It fills all of dst unless the column ends; at the
-// end n is zero.
-func (c *Column[T]) Read(dst []T, null []bool) (n int, err error) {
-	defer c.explain(&err)
-	for n < len(dst) {
-		if c.left == 0 {
-			if ok, err := c.load(); err != nil || !ok {
-				return n, err
-			}
-			continue
-		}
-		k := min(batch, c.left, len(dst)-n)
-		present, err := c.levels(k)
-		if err != nil {
-			return n, err
-		}
-		out, outNull := dst[n:n+k], null[n:n+k]
-		n += k
-		if present == k {
-			clear(outNull)
-			if err := c.values(out); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		if err := c.values(c.dense[:present]); err != nil {
-			return 0, err
-		}
-		var zero T
-		j := 0
-		for i := range out {
-			outNull[i] = c.def[i] != c.maxDef
-			out[i] = zero
-			if !outNull[i] {
-				out[i] = c.dense[j]
-				j++
-			}
+// read reads values of the current page, at most a batch.
+func (c *Column[T]) read(dst []T, null []bool) error {
+	n, err := c.levels(len(dst))
+	if err != nil {
+		return err
+	}
+	if n == len(dst) {
+		clear(null)
+		return c.values(dst)
+	}
+	if err := c.values(c.present[:n]); err != nil {
+		return err
+	}
+	var zero T
+	j := 0
+	for i := range dst {
+		null[i] = c.def[i] != c.maxDef
+		dst[i] = zero
+		if !null[i] {
+			dst[i] = c.present[j]
+			j++
 		}
 	}
-	return n, nil
+	return nil
 }
 
-// explain says in which column and where an error came up. It turns a panic of
-// a decoder into an error: what is damaged must not take the process down.
-func (c *Column[T]) explain(err *error) {
+// addPlace adds the column and the page to an error. Deferred, it also turns a
+// panic of a decoder into an error, because a damaged file must not end the
+// process.
+func (c *Column[T]) addPlace(err *error) {
 	if v := recover(); v != nil {
-		*err = fmt.Errorf("the decoder failed: %v", v)
+		*err = fmt.Errorf("the decoder panicked: %v", v)
 	}
 	switch {
-	case *err != nil && c.at > 0:
-		*err = fmt.Errorf("column %s: page at byte %d: %w", c.name, c.at, *err)
+	case *err != nil && c.pageStart > 0:
+		*err = fmt.Errorf("column %.64q: page at byte %d: %w", c.name, c.pageStart, *err)
 	case *err != nil:
-		*err = fmt.Errorf("column %s: %w", c.name, *err)
+		*err = fmt.Errorf("column %.64q: %w", c.name, *err)
 	}
 }
 
-// load goes to the next data page; false at the end of the column. The first
-// load that enters a row group returns without a page, and with left zero.
+// load reads the next data page, and reports false at the end of the column. It
+// also returns after a dictionary page or the start of a row group, with inPage
+// zero.
 func (c *Column[T]) load() (bool, error) {
-	if c.pages.left == 0 {
+	if c.inChunk == 0 {
 		c.dict = nil
 		return c.nextGroup()
 	}
@@ -113,73 +127,70 @@ func (c *Column[T]) load() (bool, error) {
 	if c.maxDef > 1 {
 		c.defs.width = 2
 	}
-	c.left = p.values
+	c.inPage = p.values
 	return true, c.start(p)
 }
 
 // start prepares to read a page's values.
-func (c *Column[T]) start(p page) error {
+func (c *Column[T]) start(p page) (err error) {
 	boolean := c.leaf.typ == format.Boolean
-	c.coded = false
+	c.indexed, c.isDelta = false, false
 	switch e := p.encoding; {
 	case boolean && (e == format.Plain || e == format.RLE):
-		c.coded = true
-		c.table = make([]T, 2)
-		if _, err := c.codec.plain(c.table, []byte{0, 1}); err != nil {
+		c.indexed, c.table, c.indexes = true, make([]T, 2), hybrid{}
+		if _, err := c.codec.decode(c.table, []byte{0, 1}); err != nil {
 			return err
 		}
 		if e == format.Plain {
-			c.ids = packedBits(p.data)
-			return nil
+			c.indexes = packedBits(p.data)
+		} else if len(p.data) > 0 {
+			var runs []byte
+			runs, err = byteArray(p.data)
+			c.indexes = newHybrid(runs, 1)
 		}
-		if len(p.data) == 0 {
-			c.ids = hybrid{}
-			return nil
-		}
-		runs, err := byteArray(p.data)
-		c.ids = newHybrid(runs, 1)
-		return err
 	case e == format.Plain:
-		c.vals = p.data
+		c.plain = p.data
 	case e == format.RLEDictionary || e == plainDictionary:
-		c.coded, c.table, c.ids = true, c.dict, hybrid{}
+		c.indexed, c.table, c.indexes = true, c.dict, hybrid{}
 		if len(p.data) == 0 {
 			return nil // all values are null
 		}
 		width := p.data[0]
 		if width > 32 {
-			return fmt.Errorf("dictionary indexes of %d bits; want at most 32", width)
+			return fmt.Errorf("dictionary indexes of %d bits: want at most 32", width)
 		}
-		c.ids = newHybrid(p.data[1:], uint(width))
+		c.indexes = newHybrid(p.data[1:], uint(width))
+	case e == format.ByteStreamSplit:
+		c.buf, err = decodeByteStreamSplit(c.buf[:0], p.data, c.leaf.element)
+		c.plain = c.buf
 	default:
-		b, err := undelta(c.unpacked[:0], p.data, e, c.leaf.element, p.values)
-		if err != nil {
-			return err
+		if c.delta == nil {
+			c.delta = new(deltaDecoder)
 		}
-		c.unpacked, c.vals = b, b
+		c.isDelta = true
+		err = c.delta.reset(p.data, e, c.leaf.element, p.values)
 	}
-	return nil
-}
-
-func (c *Column[T]) readDictionary(p page) error {
-	if c.dict != nil {
-		return fmt.Errorf("a second dictionary")
-	}
-	if p.encoding != format.Plain && p.encoding != plainDictionary {
-		return fmt.Errorf("a dictionary is encoded as %v; want PLAIN", p.encoding)
-	}
-	if c.leaf.typ == format.Boolean || p.values > len(p.data)/c.codec.size {
-		return fmt.Errorf("a dictionary of %d values in %d bytes", p.values, len(p.data))
-	}
-	c.dict = make([]T, p.values)
-	_, err := c.codec.plain(c.dict, p.data)
 	return err
 }
 
-// levels reads the levels of the next n values of the page into rep and def,
-// and counts the values that are not null.
+func (c *Column[T]) readDictionary(p page) error {
+	switch {
+	case c.dict != nil:
+		return errors.New("a second dictionary")
+	case p.encoding != format.Plain && p.encoding != plainDictionary:
+		return fmt.Errorf("a dictionary in the encoding %v: want PLAIN", p.encoding)
+	case c.leaf.typ == format.Boolean || p.values > len(p.data)/c.codec.size:
+		return fmt.Errorf("a dictionary of %d values in %d bytes", p.values, len(p.data))
+	}
+	c.dict = make([]T, p.values)
+	_, err := c.codec.decode(c.dict, p.data)
+	return err
+}
+
+// levels reads the levels of the next n values of the page into rep and def, and
+// returns the number of values that are not null.
 func (c *Column[T]) levels(n int) (present int, err error) {
-	c.left -= n
+	c.inPage -= n
 	if c.maxRep > 0 {
 		if err := read(&c.reps, c.rep[:n]); err != nil {
 			return 0, fmt.Errorf("repetition levels: %w", err)
@@ -193,34 +204,36 @@ func (c *Column[T]) levels(n int) (present int, err error) {
 	}
 	present = bytes.Count(c.def[:n], []byte{c.maxDef})
 	if present < n && c.maxDef == 2 && bytes.IndexByte(c.def[:n], 3) >= 0 {
-		return 0, fmt.Errorf("definition level 3; want at most 2")
+		return 0, errors.New("definition level 3: want at most 2")
 	}
 	return present, nil
 }
 
-// values reads the next values that are not null.
-func (c *Column[T]) values(dst []T) error {
-	if !c.coded {
-		used, err := c.codec.plain(dst, c.vals)
-		c.vals = c.vals[used:]
-		return err
-	}
-	for len(dst) > 0 {
-		n := min(batch, len(dst))
-		ids := c.id[:n]
-		if err := read(&c.ids, ids); err != nil {
+// values reads the next values that are not null, at most a batch.
+func (c *Column[T]) values(dst []T) (err error) {
+	if c.indexed {
+		indexes := c.index[:len(dst)]
+		if err := read(&c.indexes, indexes); err != nil {
 			return fmt.Errorf("dictionary indexes: %w", err)
 		}
-		for i, id := range ids {
-			if uint64(id) >= uint64(len(c.table)) {
-				return fmt.Errorf("dictionary index %d; the dictionary has %d values", id, len(c.table))
+		for i, index := range indexes {
+			if uint64(index) >= uint64(len(c.table)) {
+				return fmt.Errorf("dictionary index %d: want less than %d, the size of the dictionary", index, len(c.table))
 			}
-			dst[i] = c.table[id]
+			dst[i] = c.table[index]
 		}
-		dst = dst[n:]
+		return nil
 	}
-	return nil
+	if c.isDelta {
+		if c.buf, err = c.delta.next(c.buf[:0], len(dst)); err != nil {
+			return err
+		}
+		c.plain = c.buf
+	}
+	if len(c.plain)/c.codec.size < len(dst) {
+		return fmt.Errorf("%d values in %d bytes: want at least %d bytes each", len(dst), len(c.plain), c.codec.size)
+	}
+	used, err := c.codec.decode(dst, c.plain)
+	c.plain = c.plain[used:]
+	return err
 }
-
-// Name is the column's name.
-func (c *Column[T]) Name() string { return c.name }

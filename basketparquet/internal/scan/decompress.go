@@ -14,40 +14,49 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// The libraries are called directly rather than through parquet-go's compress
-// packages, which take no limit: its LZ4 decoder (v0.32.0, compress/lz4)
-// doubles its buffer until a damaged page fits, which is never.
+// The libraries are called directly, because parquet-go's compress packages have
+// no limit: its LZ4 decoder (v0.32.0, compress/lz4) doubles its buffer until a
+// damaged page fits, which never happens.
 
-// A decompressor keeps the state of the libraries between pages.
+// A page of over maxInflated bytes is at most maxRatio times as large as its
+// compressed bytes. Writers end pages at about 1 MB, few at 20 MB or more; only
+// an attack is larger and compresses better.
+const (
+	maxInflated = 20 << 20
+	maxRatio    = 256
+)
+
+// A decompressor holds the state of the libraries between pages.
 type decompressor struct {
 	src    bytes.Reader
-	gzip   *gzip.Reader
+	gzip   gzip.Reader
 	brotli *brotli.Reader
 	zstd   *zstd.Decoder
 }
 
-// decompress returns the size bytes that src holds, in dst if there is room.
+// decompress returns the size bytes that src decompresses to. It uses the memory
+// of dst if that suffices.
 func (d *decompressor) decompress(dst, src []byte, codec format.CompressionCodec, size int) ([]byte, error) {
 	if len(src) == 0 && size == 0 {
 		return dst[:0], nil
 	}
+	if size > maxInflated && size/maxRatio > len(src) {
+		return nil, fmt.Errorf("%v: a page of %d bytes in %d compressed bytes: want at most %d bytes or %d times as many", codec, size, len(src), maxInflated, maxRatio)
+	}
 	var err error
 	switch codec {
 	case format.Snappy:
-		dst, err = unsnap(dst, src, size)
+		dst, err = decodeSnappy(dst, src, size)
 	case format.Lz4Raw:
-		dst, err = unlz4(dst, src, size)
+		dst, err = decodeLZ4(dst, src, size)
 	case format.Lz4:
-		dst, err = unhadoop(dst, src, size)
+		dst, err = decodeHadoopLZ4(dst, src, size)
 	case format.Zstd:
-		dst, err = d.unzstd(dst, src, size)
+		dst, err = d.decodeZstd(dst, src, size)
 	case format.Gzip:
 		d.src.Reset(src)
-		if d.gzip == nil {
-			d.gzip = new(gzip.Reader)
-		}
 		if err = d.gzip.Reset(&d.src); err == nil {
-			dst, err = readSize(dst, d.gzip, size, len(src))
+			dst, err = readSize(dst, &d.gzip, size, len(src))
 		}
 	case format.Brotli:
 		d.src.Reset(src)
@@ -58,22 +67,22 @@ func (d *decompressor) decompress(dst, src []byte, codec format.CompressionCodec
 			dst, err = readSize(dst, d.brotli, size, len(src))
 		}
 	default:
-		return nil, fmt.Errorf("compression %v is not supported; want UNCOMPRESSED, SNAPPY, GZIP, BROTLI, ZSTD, LZ4 or LZ4_RAW", codec)
+		return nil, fmt.Errorf("compression %v is not supported: want UNCOMPRESSED, SNAPPY, GZIP, BROTLI, ZSTD, LZ4 or LZ4_RAW", codec)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", codec, err)
 	}
 	if len(dst) != size {
-		return nil, fmt.Errorf("%v: %d bytes; want %d", codec, len(dst), size)
+		return nil, fmt.Errorf("%v: %d bytes: want %d", codec, len(dst), size)
 	}
 	return dst, nil
 }
 
-// room returns a slice of n bytes, unless no compression with that limit on its
-// ratio makes n bytes of src.
-func room(dst, src []byte, n, ratio int) ([]byte, error) {
+// resize returns a slice of n bytes, or an error if n is more than ratio times
+// the size of src, which the compression cannot reach.
+func resize(dst, src []byte, n, ratio int) ([]byte, error) {
 	if n/ratio > len(src) {
-		return nil, fmt.Errorf("%d bytes cannot hold %d", len(src), n)
+		return nil, fmt.Errorf("%d bytes cannot decompress to %d", len(src), n)
 	}
 	if cap(dst) < n {
 		return make([]byte, n), nil
@@ -81,29 +90,30 @@ func room(dst, src []byte, n, ratio int) ([]byte, error) {
 	return dst[:n], nil
 }
 
-func unsnap(dst, src []byte, size int) ([]byte, error) {
+func decodeSnappy(dst, src []byte, size int) ([]byte, error) {
 	n, err := snappy.DecodedLen(src)
 	if err != nil {
 		return nil, err
 	}
 	if n != size {
-		return nil, fmt.Errorf("%d bytes; want %d", n, size)
+		return nil, fmt.Errorf("%d bytes: want %d", n, size)
 	}
-	if dst, err = room(dst, src, n, 64); err != nil {
+	if dst, err = resize(dst, src, n, 64); err != nil {
 		return nil, err
 	}
-	if hasRepeat(src) {
+	if hasZeroOffset(src) {
 		return nil, snappy.ErrCorrupt
 	}
 	return snappy.Decode(dst, src)
 }
 
-// hasRepeat finds a copy of offset zero. It is corrupt in Snappy, but S2, whose
-// decoder the library shares, repeats the offset before (klauspost/compress
-// v1.17.9, s2/decode_other.go), so that a damaged page would read as a good one.
-func hasRepeat(src []byte) bool {
+// hasZeroOffset reports whether a copy has the offset zero. That is corrupt in
+// Snappy, but in S2, whose decoder the library uses, it repeats the offset before
+// (klauspost/compress v1.17.9, s2/decode_other.go), so that the library returns
+// wrong bytes for a damaged page.
+func hasZeroOffset(src []byte) bool {
 	_, n := binary.Uvarint(src)
-	for i := n; i < len(src); {
+	for i := n; 0 <= i && i < len(src); {
 		switch tag := src[i]; tag & 3 {
 		case 0:
 			size := int(tag >> 2)
@@ -111,7 +121,7 @@ func hasRepeat(src []byte) bool {
 			if size >= 60 {
 				extra := size - 59
 				if i+extra > len(src) {
-					return false // the decoder tells
+					return false // the decoder returns an error
 				}
 				size = 0
 				for j := extra - 1; j >= 0; j-- {
@@ -130,15 +140,12 @@ func hasRepeat(src []byte) bool {
 		case 3:
 			i += 5
 		}
-		if i < 0 {
-			return false
-		}
 	}
 	return false
 }
 
-func unlz4(dst, src []byte, size int) ([]byte, error) {
-	dst, err := room(dst, src, size, 256)
+func decodeLZ4(dst, src []byte, size int) ([]byte, error) {
+	dst, err := resize(dst, src, size, 256)
 	if err != nil {
 		return nil, err
 	}
@@ -149,82 +156,72 @@ func unlz4(dst, src []byte, size int) ([]byte, error) {
 	return dst[:n], nil
 }
 
-// unhadoop reads the older LZ4: blocks, each after its two sizes, the highest
-// byte first. As in Arrow (cpp/src/arrow/util/compression_lz4.cc,
-// Lz4HadoopCodec), what does not look so is one bare block.
-func unhadoop(dst, src []byte, size int) ([]byte, error) {
-	whole, err := room(dst, src, size, 256)
+// decodeHadoopLZ4 decodes the older LZ4: blocks, each after its two sizes in
+// big-endian order. Bytes of another form are one block without sizes, as in
+// Arrow (cpp/src/arrow/util/compression_lz4.cc, Lz4HadoopCodec).
+func decodeHadoopLZ4(dst, src []byte, size int) ([]byte, error) {
+	dst, err := resize(dst, src, size, 256)
 	if err != nil {
 		return nil, err
 	}
-	out := 0
+	decoded := 0
 	for in := src; ; {
-		if len(in) == 0 && out == size {
-			return whole, nil
+		if len(in) == 0 && decoded == size {
+			return dst, nil
 		}
 		if len(in) < 8 {
 			break
 		}
-		n, packed := binary.BigEndian.Uint32(in), binary.BigEndian.Uint32(in[4:])
+		n, compressed := binary.BigEndian.Uint32(in), binary.BigEndian.Uint32(in[4:])
 		in = in[8:]
-		if uint64(n) > uint64(size-out) || uint64(packed) > uint64(len(in)) {
+		if uint64(n) > uint64(size-decoded) || uint64(compressed) > uint64(len(in)) {
 			break
 		}
-		got, err := lz4.UncompressBlock(in[:packed], whole[out:out+int(n)])
+		got, err := lz4.UncompressBlock(in[:compressed], dst[decoded:decoded+int(n)])
 		if err != nil || got != int(n) {
 			break
 		}
-		in = in[packed:]
-		out += got
+		in = in[compressed:]
+		decoded += got
 	}
-	return unlz4(whole, src, size)
+	return decodeLZ4(dst, src, size)
 }
 
-func (d *decompressor) unzstd(dst, src []byte, size int) ([]byte, error) {
-	var head zstd.Header
-	if err := head.Decode(src); err != nil {
-		return nil, err
-	}
-	if head.HasFCS && head.FrameContentSize > uint64(size) {
-		return nil, fmt.Errorf("%d bytes; want %d", head.FrameContentSize, size)
-	}
+// initialSize returns how many bytes to allocate for a page before any of them
+// has been decompressed.
+func initialSize(size, compressed int) int { return min(size, 2<<20+16*min(compressed, size/16)) }
+
+// decodeZstd uses DecodeAll, which allocates no window, whatever its size in the
+// frame. It stops at the capacity of its destination.
+func (d *decompressor) decodeZstd(dst, src []byte, size int) (_ []byte, err error) {
 	if d.zstd == nil {
-		var err error
-		d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPage))
+		// With a concurrency of 1 it starts no goroutine, and needs no Close.
+		d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			return nil, err
 		}
 	}
-	// DecodeAll grows dst as it goes if there is no frame size to trust.
-	if cap(dst) < size && size <= 1<<20+64*len(src) {
-		dst = make([]byte, 0, size)
+	for n := max(initialSize(size, len(src)), min(size, cap(dst))); ; n = size {
+		if cap(dst) < n {
+			dst = make([]byte, n)
+		}
+		b, err := d.zstd.DecodeAll(src, dst[:0:n])
+		if err == nil || n == size {
+			return b, err
+		}
 	}
-	return d.zstd.DecodeAll(src, dst[:0])
 }
 
-// readSize reads to the end of r, at most size bytes, and takes memory as they come.
-func readSize(dst []byte, r io.Reader, size, packed int) ([]byte, error) {
+// readSize reads to the end of r, at most size bytes.
+func readSize(dst []byte, r io.Reader, size, compressed int) ([]byte, error) {
 	dst = dst[:0]
 	if cap(dst) < size {
-		dst = make([]byte, 0, min(size, 1<<16+16*packed))
+		dst = make([]byte, 0, initialSize(size, compressed))
 	}
-	for {
-		if len(dst) == size {
-			// Only now are the checksums behind the data read.
-			var one [1]byte
-			n, err := io.ReadFull(r, one[:])
-			if n > 0 {
-				return nil, fmt.Errorf("over %d bytes", size)
-			}
-			if err != io.EOF {
-				return nil, err
-			}
-			return dst, nil
-		}
+	for len(dst) < size {
 		if len(dst) == cap(dst) {
-			bigger := make([]byte, len(dst), min(size, 2*len(dst)))
-			copy(bigger, dst)
-			dst = bigger
+			dst = append(make([]byte, 0, size), dst...)
 		}
 		n, err := r.Read(dst[len(dst):min(cap(dst), size)])
 		dst = dst[:len(dst)+n]
@@ -235,11 +232,12 @@ func readSize(dst []byte, r io.Reader, size, packed int) ([]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-// close frees what the libraries keep.
-func (d *decompressor) close() {
-	if d.zstd != nil {
-		d.zstd.Close()
+	// The checksums after the data are read only at the end.
+	var next [1]byte
+	if n, err := io.ReadFull(r, next[:]); n > 0 {
+		return nil, fmt.Errorf("over %d bytes: want at most that", size)
+	} else if err != io.EOF {
+		return nil, err
 	}
+	return dst, nil
 }

@@ -12,7 +12,7 @@ import (
 // maxFooter bounds the footer, which is read whole.
 const maxFooter = 32 << 20
 
-// A footer is what this package needs of parquet's FileMetaData.
+// A footer holds the used parts of parquet's FileMetaData.
 type footer struct {
 	schema []element
 	rows   int64
@@ -21,19 +21,19 @@ type footer struct {
 
 // An element is one node of the schema, in depth-first order.
 type element struct {
-	name       string
-	leaf       bool
-	typ        format.Type
-	length     int32 // of FIXED_LEN_BYTE_ARRAY
-	repetition format.FieldRepetitionType
-	children   int32
-	converted  int32 // deprecated.ConvertedType, or -1
-	scale      int32
-	logical    logical
+	name        string
+	leaf        bool
+	typ         format.Type
+	length      int32 // of FIXED_LEN_BYTE_ARRAY
+	repetition  format.FieldRepetitionType
+	numChildren int32
+	converted   int32 // deprecated.ConvertedType, or -1
+	scale       int32
+	logical     logical
 }
 
-// A logical is a LogicalType: the number of its field in the union, zero if
-// there is none, and its parameters.
+// A logical is a LogicalType: the number of its field in the union, or zero, and
+// its parameters.
 type logical struct {
 	kind   int16
 	unit   int16 // of TIMESTAMP: 1 ms, 2 us, 3 ns
@@ -41,7 +41,7 @@ type logical struct {
 	signed bool  // of INTEGER
 }
 
-// A rowGroup is one stretch of rows, with a chunk for each leaf of the schema.
+// A rowGroup is a range of rows, with a chunk for each leaf of the schema.
 type rowGroup struct {
 	rows   int64
 	chunks []chunk
@@ -49,7 +49,7 @@ type rowGroup struct {
 
 // A chunk is the pages of one column in one row group.
 type chunk struct {
-	elsewhere  bool // in another file
+	external   bool // in another file
 	encrypted  bool
 	typ        format.Type
 	codec      format.CompressionCodec
@@ -59,8 +59,8 @@ type chunk struct {
 	dictionary int64 // offset of the dictionary page, or 0
 }
 
-// start is where the chunk's first page is. A dictionary offset past the data
-// is one that some old writers left as nonsense; Arrow's reader decides so too
+// start returns the offset of the chunk's first page. Some old writers set a
+// wrong dictionary offset, past the data; it is ignored, as in Arrow's reader
 // (cpp/src/parquet/file_reader.cc, ComputeColumnChunkRange).
 func (c *chunk) start() int64 {
 	if 0 < c.dictionary && c.dictionary < c.dataPage {
@@ -71,14 +71,14 @@ func (c *chunk) start() int64 {
 
 func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	if size < 12 {
-		return nil, fmt.Errorf("%d bytes: too short to be parquet; the file may be cut short", size)
+		return nil, fmt.Errorf("%d bytes: want at least 12; the file may be truncated", size)
 	}
 	var head [4]byte
 	if err := readAt(r, head[:], 0); err != nil {
 		return nil, err
 	}
 	if string(head[:]) != "PAR1" && string(head[:]) != "PARE" {
-		return nil, fmt.Errorf("not parquet: it begins with %q; want \"PAR1\"", head)
+		return nil, fmt.Errorf("not parquet: the first bytes are %q: want \"PAR1\"", head)
 	}
 	var tail [8]byte
 	if err := readAt(r, tail[:], size-8); err != nil {
@@ -87,13 +87,13 @@ func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	switch magic := string(tail[4:]); magic {
 	case "PAR1":
 	case "PARE":
-		return nil, fmt.Errorf("encrypted parquet, which is not supported")
+		return nil, fmt.Errorf("encrypted parquet is not supported")
 	default:
-		return nil, fmt.Errorf("it ends with %q; want \"PAR1\"; the file may be cut short", magic)
+		return nil, fmt.Errorf("the last bytes are %q: want \"PAR1\"; the file may be truncated", magic)
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[:4]))
-	if n > size-12 || n > maxFooter {
-		return nil, fmt.Errorf("a footer of %d bytes in a file of %d; want at most %d", n, size, min(size-12, maxFooter))
+	if most := min(size-12, maxFooter); n > most {
+		return nil, fmt.Errorf("a footer of %d bytes in a file of %d: want at most %d", n, size, most)
 	}
 	b := make([]byte, n)
 	if err := readAt(r, b, size-8-n); err != nil {
@@ -107,8 +107,8 @@ func readFooter(r io.ReaderAt, size int64) (*footer, error) {
 	return f, f.check(size - 8 - n)
 }
 
-// check holds the footer against itself and against end, the offset at which
-// pages must have ended.
+// check checks the footer for consistency. End is the offset of the footer,
+// before which all pages must lie.
 func (f *footer) check(end int64) error {
 	leaves := make([]*element, 0, len(f.schema))
 	for i := range f.schema {
@@ -124,56 +124,56 @@ func (f *footer) check(end int64) error {
 		}
 		rows += group.rows
 		if len(group.chunks) != len(leaves) {
-			return fmt.Errorf("footer: row group %d has %d columns; the schema has %d", g, len(group.chunks), len(leaves))
+			return fmt.Errorf("footer: row group %d has %d columns: want %d, as in the schema", g, len(group.chunks), len(leaves))
 		}
 		for i := range group.chunks {
 			c := &group.chunks[i]
-			if c.encrypted || c.elsewhere || c.values == 0 {
-				continue // nothing here to read; who needs the column will see
+			if c.encrypted || c.external || c.values == 0 {
+				continue // an error only if the column is read
 			}
 			if c.typ != leaves[i].typ {
-				return fmt.Errorf("footer: row group %d: column %s is of type %v; the schema says %v", g, leaves[i].name, c.typ, leaves[i].typ)
+				return fmt.Errorf("footer: row group %d: column %.64q is of type %v: want %v, as in the schema", g, leaves[i].name, c.typ, leaves[i].typ)
 			}
 			if start := c.start(); start < 4 || c.size < 0 || start > end || c.size > end-start || c.values < 0 {
-				return fmt.Errorf("footer: row group %d: column %s has %d values in %d bytes from byte %d; pages lie between 4 and %d",
+				return fmt.Errorf("footer: row group %d: column %.64q has %d values in %d bytes from byte %d: want bytes 4 to %d",
 					g, leaves[i].name, c.values, c.size, start, end)
 			}
 		}
 	}
 	if rows != f.rows {
-		return fmt.Errorf("footer: %d rows in all, but %d by row groups", f.rows, rows)
+		return fmt.Errorf("footer: %d rows in the row groups: want %d, the file's number of rows", rows, f.rows)
 	}
 	return nil
 }
 
-// The numbers below are those of parquet-format's parquet.thrift.
+// The field numbers below are those of parquet-format's parquet.thrift.
 
 func readMetadata(t *thrift) *footer {
 	f := new(footer)
-	taken := t.fields(func(id int16, typ byte) bool {
+	found := t.fields(func(id int16, typ byte) bool {
 		switch {
 		case id == 1 && typ == typeI32:
 			t.i32()
 		case id == 2 && typ == typeList:
-			f.schema = f.schema[:0]
-			t.structs(func(int, int) { f.schema = append(f.schema, readElement(t)) })
+			f.schema = nil
+			t.structs(func() { f.schema = append(f.schema, readElement(t)) })
 		case id == 3 && typ == typeI64:
 			f.rows = t.i64()
 		case id == 4 && typ == typeList:
-			f.groups = f.groups[:0]
-			t.structs(func(int, int) { f.groups = append(f.groups, readRowGroup(t)) })
+			f.groups = nil
+			t.structs(func() { f.groups = append(f.groups, readRowGroup(t)) })
 		default:
 			return false
 		}
 		return true
 	})
-	t.want("the file's metadata", taken, 1, 2, 3, 4)
+	t.require("the file's metadata", found, 1, 2, 3, 4)
 	return f
 }
 
 func readElement(t *thrift) element {
 	e := element{converted: -1}
-	taken := t.fields(func(id int16, typ byte) bool {
+	found := t.fields(func(id int16, typ byte) bool {
 		switch {
 		case id == 1 && typ == typeI32:
 			e.typ, e.leaf = format.Type(t.i32()), true
@@ -184,7 +184,7 @@ func readElement(t *thrift) element {
 		case id == 4 && typ == typeBinary:
 			e.name = string(t.binary())
 		case id == 5 && typ == typeI32:
-			e.children = t.i32()
+			e.numChildren = t.i32()
 		case id == 6 && typ == typeI32:
 			e.converted = t.i32()
 		case id == 7 && typ == typeI32:
@@ -196,8 +196,8 @@ func readElement(t *thrift) element {
 		}
 		return true
 	})
-	t.want("a schema element", taken, 4)
-	e.leaf = e.leaf && e.children == 0
+	t.require("a schema element", found, 4)
+	e.leaf = e.leaf && e.numChildren == 0
 	return e
 }
 
@@ -231,17 +231,11 @@ func readLogical(t *thrift) logical {
 
 func readRowGroup(t *thrift) rowGroup {
 	var g rowGroup
-	taken := t.fields(func(id int16, typ byte) bool {
+	found := t.fields(func(id int16, typ byte) bool {
 		switch {
 		case id == 1 && typ == typeList:
 			g.chunks = nil
-			t.structs(func(_, n int) {
-				if g.chunks == nil {
-					// A chunk takes many times the byte that list has checked.
-					g.chunks = make([]chunk, 0, min(n, 64))
-				}
-				g.chunks = append(g.chunks, readChunk(t))
-			})
+			t.structs(func() { g.chunks = append(g.chunks, readChunk(t)) })
 		case id == 3 && typ == typeI64:
 			g.rows = t.i64()
 		default:
@@ -249,16 +243,16 @@ func readRowGroup(t *thrift) rowGroup {
 		}
 		return true
 	})
-	t.want("a row group", taken, 1, 3)
+	t.require("a row group", found, 1, 3)
 	return g
 }
 
 func readChunk(t *thrift) chunk {
 	var c chunk
-	taken := t.fields(func(id int16, typ byte) bool {
+	found := t.fields(func(id int16, typ byte) bool {
 		switch {
 		case id == 1 && typ == typeBinary:
-			c.elsewhere = len(t.binary()) > 0
+			c.external = len(t.binary()) > 0
 		case id == 3 && typ == typeStruct:
 			readChunkMetadata(t, &c)
 		case id == 8 && typ == typeStruct:
@@ -270,13 +264,13 @@ func readChunk(t *thrift) chunk {
 		return true
 	})
 	if !c.encrypted {
-		t.want("a column chunk", taken, 3)
+		t.require("a column chunk", found, 3)
 	}
 	return c
 }
 
 func readChunkMetadata(t *thrift, c *chunk) {
-	taken := t.fields(func(id int16, typ byte) bool {
+	found := t.fields(func(id int16, typ byte) bool {
 		switch {
 		case id == 1 && typ == typeI32:
 			c.typ = format.Type(t.i32())
@@ -295,17 +289,17 @@ func readChunkMetadata(t *thrift, c *chunk) {
 		}
 		return true
 	})
-	t.want("a column chunk's metadata", taken, 1, 4, 5, 7, 9)
+	t.require("a column chunk's metadata", found, 1, 4, 5, 7, 9)
 }
 
-// readAt fills b from offset off.
-func readAt(r io.ReaderAt, b []byte, off int64) error {
-	n, err := r.ReadAt(b, off)
+// readAt fills b from an offset.
+func readAt(r io.ReaderAt, b []byte, offset int64) error {
+	n, err := r.ReadAt(b, offset)
 	if n == len(b) {
-		return nil // a ReaderAt may add io.EOF
+		return nil // an io.ReaderAt may return io.EOF with the last bytes
 	}
 	if err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("bytes %d to %d: %w", off, off+int64(len(b)), err)
+	return fmt.Errorf("bytes %d to %d: %w", offset, offset+int64(len(b)), err)
 }

@@ -2,69 +2,72 @@ package scan
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
 
-// A hybrid reads the mixture of run-length and bit-packed numbers in which
-// parquet stores levels and dictionary indexes, a batch at a time: a page of
-// few bytes may stand for billions of numbers.
+// A hybrid decodes parquet's hybrid of run-length encoding and bit packing, the
+// encoding of levels and dictionary indexes, in batches: a few bytes may encode
+// billions of numbers.
 type hybrid struct {
 	b     []byte
 	width uint // bits of a number, at most 32
 	pos   int  // of the next run
-	run   int  // numbers left in this run
+	run   int  // numbers of the current run that are not read yet
 	value uint32
-	bit   int // of the next number in this run, or -1 if all are value
+	bit   int // of the next number in a bit-packed run, or -1 in a run of equal numbers
 }
 
 func newHybrid(b []byte, width uint) hybrid { return hybrid{b: b, width: width} }
 
-// packedBits is a hybrid over a PLAIN page of BOOLEANs: one run without a head.
+// packedBits decodes a PLAIN page of BOOLEANs: one bit-packed run without a header.
 func packedBits(b []byte) hybrid {
 	return hybrid{b: b, width: 1, pos: len(b), run: 8 * len(b)}
 }
 
-// next reads the head of a run.
+var errRun = errors.New("a run is truncated")
+
+// next reads the header of a run.
 func (h *hybrid) next() error {
-	head, n := binary.Uvarint(h.b[h.pos:])
-	if n <= 0 || head>>1 == 0 || head>>1 > math.MaxInt32 {
-		return fmt.Errorf("a run is empty, too long or cut short")
+	header, n := binary.Uvarint(h.b[h.pos:])
+	if n <= 0 || header>>1 == 0 || header>>1 > math.MaxInt32 {
+		return errors.New("a run is empty, too long or truncated")
 	}
 	h.pos += n
-	left := len(h.b) - h.pos
-	if head&1 != 0 {
-		// Eight numbers are width bytes. Some writers leave out the end of the
-		// last eight (arrow-rs, parquet/src/encodings/rle.rs, get_batch).
-		eights := int(min(head>>1, math.MaxInt32/8))
+	available := len(h.b) - h.pos
+	if header&1 != 0 {
+		// Eight numbers take width bytes. Some writers omit the end of the last
+		// eight (arrow-rs, parquet/src/encodings/rle.rs, get_batch).
+		eights := int(min(header>>1, math.MaxInt32/8))
 		h.bit, h.run = 8*h.pos, 8*eights
 		if h.width == 0 {
 			return nil
 		}
-		whole := left / int(h.width)
+		whole := available / int(h.width)
 		switch {
 		case eights <= whole:
 			h.pos += eights * int(h.width)
-		case eights == whole+1 && left%int(h.width) > 0:
-			h.run = 8 * left / int(h.width)
-			h.pos += left
+		case eights == whole+1 && available%int(h.width) > 0:
+			h.run = 8 * available / int(h.width)
+			h.pos += available
 		default:
-			return fmt.Errorf("a run is cut short")
+			return errRun
 		}
 		return nil
 	}
 	size := int(h.width+7) / 8
-	if size > left {
-		return fmt.Errorf("a run is cut short")
+	if size > available {
+		return errRun
 	}
 	h.value = 0
 	for i := range size {
 		h.value |= uint32(h.b[h.pos+i]) << (8 * i)
 	}
 	if h.width < 32 && h.value>>h.width != 0 {
-		return fmt.Errorf("a run of the number %d; want at most %d bits", h.value, h.width)
+		return fmt.Errorf("a run of the number %d: want at most %d bits", h.value, h.width)
 	}
-	h.run, h.bit = int(head>>1), -1
+	h.run, h.bit = int(header>>1), -1
 	h.pos += size
 	return nil
 }
@@ -92,7 +95,7 @@ func read[T uint8 | uint32](h *hybrid, dst []T) error {
 	return nil
 }
 
-// unpack reads numbers of width bits from bit on, the lowest first.
+// unpack reads numbers of width bits from a bit offset, the lowest bit first.
 func unpack[T uint8 | uint32](dst []T, b []byte, bit int, width uint) {
 	mask := uint64(1)<<width - 1
 	for i := range dst {

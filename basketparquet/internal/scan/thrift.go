@@ -7,20 +7,20 @@ import (
 	"math"
 )
 
-// errShort says that the bytes end before the structure does.
-var errShort = errors.New("cut short")
+// errTruncated means that the bytes end before the structure does.
+var errTruncated = errors.New("truncated")
 
-// A thrift reads the compact protocol of Apache Thrift, in which parquet
-// writes its footer and page headers. Every length is checked against the
-// bytes that are there before anything is made from it. After the first fault
-// it reads zeros, and err holds the fault.
+// A thrift decodes the compact protocol of Apache Thrift, in which parquet writes
+// its footer and page headers. Lengths are checked against the remaining bytes
+// before anything is allocated. After the first error, which err holds, it
+// returns zeros.
 type thrift struct {
 	b   []byte
 	pos int
 	err error
 }
 
-// The compact protocol's types.
+// The types of the compact protocol.
 const (
 	typeTrue   = 1
 	typeFalse  = 2
@@ -36,7 +36,7 @@ const (
 	typeStruct = 12
 )
 
-// maxDepth bounds the nesting of what skip passes over; parquet needs five.
+// maxDepth bounds the nesting of skipped structures, and of columns.
 const maxDepth = 32
 
 func (t *thrift) fail(err error) {
@@ -47,7 +47,7 @@ func (t *thrift) fail(err error) {
 
 func (t *thrift) byte() byte {
 	if t.err != nil || t.pos >= len(t.b) {
-		t.fail(errShort)
+		t.fail(errTruncated)
 		return 0
 	}
 	t.pos++
@@ -61,10 +61,10 @@ func (t *thrift) uvarint() uint64 {
 	v, n := binary.Uvarint(t.b[t.pos:])
 	switch {
 	case n == 0:
-		t.fail(errShort)
+		t.fail(errTruncated)
 		return 0
 	case n < 0:
-		t.fail(errors.New("a number is over 64 bits"))
+		t.fail(errors.New("an integer of over 64 bits"))
 		return 0
 	}
 	t.pos += n
@@ -79,25 +79,25 @@ func (t *thrift) i64() int64 {
 func (t *thrift) i32() int32 {
 	v := t.i64()
 	if v < math.MinInt32 || v > math.MaxInt32 {
-		t.fail(fmt.Errorf("the number %d is over 32 bits", v))
+		t.fail(fmt.Errorf("the integer %d: want at most 32 bits", v))
 		return 0
 	}
 	return int32(v)
 }
 
-// binary returns a part of t.b.
+// binary returns a subslice of t.b.
 func (t *thrift) binary() []byte {
 	n := t.uvarint()
 	if t.err != nil || n > uint64(len(t.b)-t.pos) {
-		t.fail(errShort)
+		t.fail(errTruncated)
 		return nil
 	}
 	t.pos += int(n)
 	return t.b[t.pos-int(n) : t.pos]
 }
 
-// list reads a list's head. Its items take a byte each at least, so n is
-// never more than the bytes left.
+// list reads the header of a list. An element takes at least one byte, so n is
+// at most the number of remaining bytes.
 func (t *thrift) list() (typ byte, n int) {
 	b := t.byte()
 	size := uint64(b >> 4)
@@ -105,27 +105,27 @@ func (t *thrift) list() (typ byte, n int) {
 		size = t.uvarint()
 	}
 	if t.err != nil || size > uint64(len(t.b)-t.pos) {
-		t.fail(errShort)
+		t.fail(errTruncated)
 		return 0, 0
 	}
 	return b & 15, int(size)
 }
 
-// structs calls read for every item of a list of structures.
-func (t *thrift) structs(read func(i, n int)) {
+// structs calls read for each element of a list of structures.
+func (t *thrift) structs(read func()) {
 	typ, n := t.list()
 	if n > 0 && typ != typeStruct {
-		t.fail(fmt.Errorf("a list has items of type %d; want structures", typ))
+		t.fail(fmt.Errorf("a list of elements of type %d: want structures", typ))
 	}
 	for i := 0; i < n && t.err == nil; i++ {
-		read(i, n)
+		read()
 	}
 }
 
-// fields reads a structure. Take reads the value of a field that it knows and
-// reports true; the others are passed over, as are fields of another type than
-// expected. The answer has a bit for each field taken.
-func (t *thrift) fields(take func(id int16, typ byte) bool) (taken uint64) {
+// fields reads a structure. For each field it calls read, which reads the value
+// and returns true, or returns false if it does not know a field of that number
+// and type, which is then skipped. Bit i of found is set if field i was read.
+func (t *thrift) fields(read func(id int16, typ byte) bool) (found uint64) {
 	id := int16(0)
 	for t.err == nil {
 		b := t.byte()
@@ -140,28 +140,28 @@ func (t *thrift) fields(take func(id int16, typ byte) bool) (taken uint64) {
 		if t.err != nil {
 			break
 		}
-		if !take(id, b&15) {
+		if !read(id, b&15) {
 			t.skip(b&15, 0)
 		} else if 0 <= id && id < 64 {
-			taken |= 1 << id
+			found |= 1 << id
 		}
 	}
-	return taken
+	return found
 }
 
-// want fails unless all the numbered fields of a structure were taken.
-func (t *thrift) want(what string, taken uint64, ids ...int) {
+// require fails unless all the fields were found.
+func (t *thrift) require(structure string, found uint64, ids ...int) {
 	for _, id := range ids {
-		if t.err == nil && taken&(1<<id) == 0 {
-			t.fail(fmt.Errorf("%s lacks field %d", what, id))
+		if t.err == nil && found&(1<<id) == 0 {
+			t.fail(fmt.Errorf("%s lacks field %d", structure, id))
 		}
 	}
 }
 
-// skip passes over a field's value.
+// skip skips the value of a field.
 func (t *thrift) skip(typ byte, depth int) {
 	if depth > maxDepth {
-		t.fail(fmt.Errorf("structures are nested over %d deep", maxDepth))
+		t.fail(fmt.Errorf("nesting depth over %d", maxDepth))
 	}
 	if t.err != nil {
 		return
@@ -174,42 +174,42 @@ func (t *thrift) skip(typ byte, depth int) {
 		t.uvarint()
 	case typeDouble:
 		if len(t.b)-t.pos < 8 {
-			t.fail(errShort)
+			t.fail(errTruncated)
 			return
 		}
 		t.pos += 8
 	case typeBinary:
 		t.binary()
 	case typeList, typeSet:
-		item, n := t.list()
-		t.skipItems(n, depth, item)
+		element, n := t.list()
+		t.skipElements(n, depth, element)
 	case typeMap:
 		n := t.uvarint()
 		if n == 0 {
 			return
 		}
-		kinds := t.byte()
+		types := t.byte()
 		if n > uint64(len(t.b)-t.pos) {
-			t.fail(errShort)
+			t.fail(errTruncated)
 			return
 		}
-		t.skipItems(int(n), depth, kinds>>4, kinds&15)
+		t.skipElements(int(n), depth, types>>4, types&15)
 	case typeStruct:
 		t.fields(func(_ int16, typ byte) bool {
 			t.skip(typ, depth+1)
 			return true
 		})
 	default:
-		t.fail(fmt.Errorf("a field has the unknown type %d", typ))
+		t.fail(fmt.Errorf("a field of unknown type %d", typ))
 	}
 }
 
-// skipItems passes over n items of a collection, of one type or, in a map, two.
-func (t *thrift) skipItems(n, depth int, types ...byte) {
+// skipElements skips n elements of a collection, of one type or, in a map, two.
+func (t *thrift) skipElements(n, depth int, types ...byte) {
 	for i := 0; i < n && t.err == nil; i++ {
 		for _, typ := range types {
 			if typ == typeTrue || typ == typeFalse {
-				typ = typeByte // in a collection, a boolean has a byte
+				typ = typeByte // in a collection, a boolean is one byte
 			}
 			t.skip(typ, depth+1)
 		}
