@@ -1,0 +1,167 @@
+// Package basketparquet reads orders, regulars and inventory from parquet files
+// for a [basket.Materializer], and writes and reads feature rows.
+//
+// The tables are orders, regulars and inventory. The table orders is the file
+// orders.parquet; or else the files *.parquet of a folder orders.parquet or
+// orders, by name and without those that begin with a dot or an underscore; or
+// else the files orders*.parquet, by name. The same holds for the other two.
+// These columns are read, and no others:
+//
+//   - orders: user_id, a string; created_at, a timestamp or a date, in UTC if it
+//     has no time zone; ordered_items, a list of integers. No value may be null. A
+//     null in a list is [basket.NoVariant].
+//   - regulars: user_id, a string, not null; variant_id, an integer. A row with a
+//     null variant is skipped.
+//   - inventory: variant_id, an integer; price, a number or a decimal. Null and
+//     NaN are an unknown price. A row with a null variant counts too.
+//
+// # Files
+//
+// Files may have any number of row groups and pages (versions 1 and 2); no
+// compression, Snappy, gzip, Brotli, zstd, LZ4 or LZ4_RAW; and the encodings
+// PLAIN, RLE, dictionary, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY,
+// DELTA_BYTE_ARRAY and BYTE_STREAM_SPLIT. Encryption, LZO, levels in the encoding
+// BIT_PACKED, which the format has dropped, and columns in other files are not
+// supported.
+//
+// Files may be damaged or hostile: the result is then an error that wraps
+// [basket.ErrData], not a panic, and memory is bounded. Every size in a file is
+// checked against the available bytes before memory is allocated. Checksums are
+// checked where a file has them. These limits hold, and no common writer reaches
+// them:
+//
+//   - A page has at most 128 MiB uncompressed, a dictionary 32 MiB. A page of
+//     more than 20 MiB is at most 256 times as large as its compressed bytes.
+//   - A file of orders, regulars, inventory or feature rows has at most 256 rows
+//     for each byte, and 1,048,576 more; a list has at most 1,048,576 items.
+//   - 1,024 successive values of DELTA_BYTE_ARRAY or DELTA_LENGTH_BYTE_ARRAY have
+//     at most 8 MiB.
+//
+// # Errors
+//
+// Errors name the file, the column and, counted from zero in the file, the row.
+// They wrap [basket.ErrData], and that of a missing file wraps [fs.ErrNotExist]
+// too; but that of a context that is done is its Err, and those of a writer or of
+// a sequence that is written are returned as they are.
+package basketparquet
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"math"
+	"unicode/utf8"
+
+	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/basketparquet/internal/scan"
+)
+
+// batch is the number of rows that are read at a time.
+const batch = 1024
+
+// Materialize returns a [basket.Materializer] of the tables inventory, regulars
+// and orders of fsys.
+func Materialize(ctx context.Context, fsys fs.FS, opts ...basket.MaterializerOption) (*basket.Materializer, error) {
+	m, err := basket.NewMaterializer(Regulars(ctx, fsys), Inventory(ctx, fsys), opts...)
+	if err == nil {
+		err = m.AddAll(Orders(ctx, fsys))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Regulars yields the rows of the table regulars. After an error nothing comes.
+func Regulars(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Regular, error] {
+	return sequence(ctx, fsys, tableFiles("regulars"), readRegulars)
+}
+
+func readRegulars(f *scan.File, yield func([]basket.Regular) bool) error {
+	users, err := scan.Strings(f, "user_id")
+	if err != nil {
+		return err
+	}
+	variants, err := scan.Ints(f, "variant_id")
+	if err != nil {
+		return err
+	}
+	rows := make([]basket.Regular, 0, batch)
+	for row := int64(0); row < f.NumRows(); row += batch {
+		user, noUser, err := users.Read(int(min(batch, f.NumRows()-row)))
+		if err != nil {
+			return err
+		}
+		variant, noVariant, err := variants.Read(len(user))
+		if err != nil {
+			return err
+		}
+		rows = rows[:0]
+		for i := range user {
+			if err := checkUser(user[i], noUser[i], row+int64(i)); err != nil {
+				return err
+			}
+			if !noVariant[i] {
+				rows = append(rows, basket.Regular{UserID: user[i], VariantID: variant[i]})
+			}
+		}
+		if !yield(rows) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Inventory yields the rows of the table inventory. After an error nothing comes.
+func Inventory(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Item, error] {
+	return sequence(ctx, fsys, tableFiles("inventory"), readInventory)
+}
+
+func readInventory(f *scan.File, yield func([]basket.Item) bool) error {
+	variants, err := scan.Ints(f, "variant_id")
+	if err != nil {
+		return err
+	}
+	prices, err := scan.Floats(f, "price")
+	if err != nil {
+		return err
+	}
+	rows := make([]basket.Item, 0, batch)
+	for row := int64(0); row < f.NumRows(); row += batch {
+		variant, _, err := variants.Read(int(min(batch, f.NumRows()-row)))
+		if err != nil {
+			return err
+		}
+		price, noPrice, err := prices.Read(len(variant))
+		if err != nil {
+			return err
+		}
+		rows = rows[:0]
+		for i := range variant {
+			if noPrice[i] {
+				price[i] = math.NaN()
+			}
+			rows = append(rows, basket.Item{VariantID: variant[i], Price: price[i]})
+		}
+		if !yield(rows) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// checkUser checks the user ID of a row.
+func checkUser(userID string, null bool, row int64) error {
+	switch {
+	case null:
+		return nullError("user_id", row)
+	case !utf8.ValidString(userID):
+		return fmt.Errorf("column %q: row %d is %.64q: want UTF-8", "user_id", row, userID)
+	}
+	return nil
+}
+
+func nullError(column string, row int64) error {
+	return fmt.Errorf("column %q: row %d is null: want a value in each row", column, row)
+}
