@@ -73,10 +73,10 @@ BASKET_TIMEOUT, LIBRARY_TIMEOUT = 60, 600  # seconds for a call of basket, and f
 # README.md, "Limits".
 REFUSALS = {
     "vector leaves": r"leaves that are vectors \(multi_strategy=multi_output_tree\)",
-    "classifier": r"\w+Classifier",
+    "classifier": r"\w+Classifier|gradient_boosting\.HistG",
     "several outputs": r"models of several outputs|number of outputs|shape \[",
     "off the list": r"(KNeighborsRegressor|PolynomialFeatures|RobustScaler|numpy\.negative|StackingRegressor|BaggingRegressor)",
-    "estimator as init": r"init_ is .*: want a constant",
+    "estimator as init": r"init_ is .*: only constants are supported",
 }
 
 NAN, INF = math.nan, math.inf
