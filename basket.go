@@ -19,19 +19,18 @@
 //
 // Package basketparquet reads orders from parquet files. Package serve runs a
 // server and has loggers. Package baskettest tests stores, models and loggers of
-// your own. This package imports the standard library only,
-// has no global state, and starts goroutines only in
-// [FileModel.PredictParallel], which waits for them.
+// your own. This package imports the standard library only, has no global state,
+// and starts goroutines only in [FileModel.PredictParallel], which waits for them.
 //
 // # Errors
 //
 // An [Error] is a kind of failure; errors.Is finds it. All errors of Predict,
 // PredictBatch and Explain wrap one, except that Explain may wrap
-// errors.ErrUnsupported instead. So do those of New, SetModel and SetRoutes
-// (ErrInvalidConfig or ErrFeatureMismatch), and those of the readers about what
-// they read (ErrModelFormat, ErrFeatureMismatch, ErrData). Errors of input and
-// output, such as a missing file, and errors that a sequence yields, are wrapped
-// as they are. Context errors remain in the chain.
+// errors.ErrUnsupported instead. The errors of New, SetModel and SetRoutes wrap
+// ErrInvalidConfig or ErrFeatureMismatch, those of ReadModel about the content
+// ErrModelFormat or ErrFeatureMismatch, and those about orders and rows ErrData.
+// Errors of input and output, such as a missing file, and errors that a sequence
+// yields, wrap none of the kinds. Context errors remain in the chain.
 package basket
 
 import (

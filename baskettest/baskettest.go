@@ -31,15 +31,15 @@ func run[T any](t *testing.T, duties []duty[T], newImpl func(*testing.T) T) {
 	for _, d := range duties {
 		t.Run(d.name, func(t *testing.T) {
 			t.Helper()
-			if err := d.violation(t, newImpl(t)); err != nil {
+			if err := d.try(t, newImpl(t)); err != nil {
 				t.Errorf("%s\n%v", d.text, err)
 			}
 		})
 	}
 }
 
-// violation checks an implementation; a panic of it is a violation.
-func (d *duty[T]) violation(t *testing.T, impl T) (err error) {
+// try checks an implementation; a panic of it is a violation.
+func (d *duty[T]) try(t *testing.T, impl T) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
@@ -104,3 +104,6 @@ func together(n int, f func(i int) error) error {
 	}
 	return errors.Join(all...)
 }
+
+// violation is fmt.Errorf for texts that begin with the name of a method.
+func violation(format string, args ...any) error { return fmt.Errorf(format, args...) }

@@ -28,19 +28,19 @@ var modelDuties = []duty[basket.Model]{
 	{"features", "Features must return the same names at each call, whatever callers do to the slice, each once.", func(t *testing.T, m basket.Model) error {
 		want := slices.Clone(m.Features())
 		if len(want) == 0 {
-			return errors.New("Features returned no names")
+			return violation("Features returned no names")
 		}
 		seen := map[string]bool{}
 		for _, name := range want {
 			if seen[name] {
-				return fmt.Errorf("Features returned %q twice", name)
+				return violation("Features returned %q twice", name)
 			}
 			seen[name] = true
 		}
 		for range 3 {
 			got := m.Features()
 			if !slices.Equal(got, want) {
-				return fmt.Errorf("Features returned %q after %q", got, want)
+				return violation("Features returned %q after %q", got, want)
 			}
 			got[0] = "changed by the caller"
 		}
@@ -54,7 +54,7 @@ var modelDuties = []duty[basket.Model]{
 		}
 		for range 3 {
 			if got, err := predict(t, m, rows); err != nil || differ(got, want) >= 0 {
-				return fmt.Errorf("Predict gave %v, %v: want %v as before", got, err, want)
+				return violation("Predict gave %v, %v: want %v as before", got, err, want)
 			}
 		}
 		return nil
@@ -100,7 +100,7 @@ var modelDuties = []duty[basket.Model]{
 			}
 			for _, v := range memory[len(want):] {
 				if v != sentinel {
-					return errors.New("Predict wrote beyond dst")
+					return violation("Predict wrote beyond dst")
 				}
 			}
 		}
@@ -152,7 +152,7 @@ var modelDuties = []duty[basket.Model]{
 		n := 3 * outputs(m)
 		for _, lengths := range [][2]int{{n, len(rows) - 1}, {n - 1, len(rows)}, {n + outputs(m), len(rows)}, {0, len(rows)}, {n, 0}} {
 			if err := m.Predict(t.Context(), make([]float64, lengths[0]), rows[:lengths[1]]); err == nil {
-				return fmt.Errorf("Predict accepted %d predictions for %d values of %d columns", lengths[0], lengths[1], len(m.Features()))
+				return violation("Predict accepted %d predictions for %d values of %d columns", lengths[0], lengths[1], len(m.Features()))
 			}
 		}
 		return nil
@@ -252,13 +252,13 @@ var modelDuties = []duty[basket.Model]{
 		}
 		want := s.String()
 		if want == "" || slices.ContainsFunc([]rune(want), func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return fmt.Errorf("String returned %q", want)
+			return violation("String returned %q", want)
 		}
 		if _, err := predict(t, m, randomRows(m, 1, 0)); err != nil {
 			return err
 		}
 		if got := s.String(); got != want {
-			return fmt.Errorf("String returned %q after %q", got, want)
+			return violation("String returned %q after %q", got, want)
 		}
 		return nil
 	}},
@@ -293,14 +293,14 @@ var modelDuties = []duty[basket.Model]{
 				return err
 			}
 			if k := differ(append(got, again), append(want, bias)); k >= 0 {
-				return fmt.Errorf("Explain of row %d gave %v and bias %v: want %v and %v as before", i, got, again, want, bias)
+				return violation("Explain of row %d gave %v and bias %v: want %v and %v as before", i, got, again, want, bias)
 			}
 			if k := differ(row, before); k >= 0 {
-				return fmt.Errorf("Explain changed row[%d] from %v to %v", k, before[k], row[k])
+				return violation("Explain changed row[%d] from %v to %v", k, before[k], row[k])
 			}
 		}
 		if _, err := e.Explain(t.Context(), make([]float64, n+1), rows[:n]); err == nil {
-			return errors.New("Explain accepted a dst that is too long")
+			return violation("Explain accepted a dst that is too long")
 		}
 		for want, ctx := range doneContexts(t) {
 			err := promptly("Explain", want, func() error {
@@ -355,7 +355,7 @@ func predict(t *testing.T, m basket.Model, rows []float64) ([]float64, error) {
 func predictContext(ctx context.Context, m basket.Model, rows []float64) ([]float64, error) {
 	dst := make([]float64, len(rows)/len(m.Features())*outputs(m))
 	if err := m.Predict(ctx, dst, rows); err != nil {
-		return nil, fmt.Errorf("Predict of %d rows: %w", len(rows)/len(m.Features()), err)
+		return nil, violation("Predict of %d rows: %w", len(rows)/len(m.Features()), err)
 	}
 	return dst, nil
 }

@@ -38,7 +38,7 @@ var storeDuties = []duty[Store]{
 		for range 2 {
 			got := s.Features()
 			if !slices.Equal(got, basket.FeatureNames()) {
-				return fmt.Errorf("Features returned %q: want %q", got, basket.FeatureNames())
+				return violation("Features returned %q: want %q", got, basket.FeatureNames())
 			}
 			got[0] = "changed by the caller"
 		}
@@ -147,7 +147,7 @@ var storeDuties = []duty[Store]{
 		}
 		for i, want := range []basket.Row{newRow("ann", 1, 1), newRow("bob", 2, 2)} {
 			if err := sameRow(rows[i], want); err != nil {
-				return fmt.Errorf("Put changed a row that it was given: %w", err)
+				return violation("Put changed a row that it was given: %w", err)
 			}
 			for j := range rows[i].Values {
 				rows[i].Values[j] = -1
@@ -192,7 +192,7 @@ var storeDuties = []duty[Store]{
 		for _, n := range []int{0, 3, 5} {
 			bad := basket.Row{UserID: "bob", OrderedAt: time.Unix(1, 0).UTC(), Number: 1, Values: make([]float64, n)}
 			if err := s.Put(t.Context(), []basket.Row{newRow("ann", 1, 1), bad, newRow("cat", 1, 1)}); err == nil {
-				return fmt.Errorf("Put stored a row of %d values: want an error", n)
+				return violation("Put stored a row of %d values: want an error", n)
 			}
 		}
 		return firstError(absent(t, s, "ann"), absent(t, s, "bob"), absent(t, s, "cat"))
@@ -210,7 +210,7 @@ var storeDuties = []duty[Store]{
 				second := i%10*20 + n
 				if i < 10 { // these write
 					if err := s.Put(ctx, []basket.Row{newRow("ann", second, float64(second)), newRow(own, n, float64(n))}); err != nil {
-						return fmt.Errorf("Put: %w", err)
+						return violation("Put: %w", err)
 					}
 					if err := has(t, s, newRow(own, n, float64(n))); err != nil {
 						return err
@@ -219,13 +219,13 @@ var storeDuties = []duty[Store]{
 				}
 				got, err := s.Row(ctx, "ann")
 				if err != nil {
-					return fmt.Errorf("Row: %w", err)
+					return violation("Row: %w", err)
 				}
 				if len(got.Values) != 4 || sameRow(got, newRow("ann", int(got.Values[0]), got.Values[0])) != nil {
-					return fmt.Errorf("Row returned parts of several rows: %v", got)
+					return violation("Row returned parts of several rows: %v", got)
 				}
 				if got.Values[0] < last {
-					return fmt.Errorf("Row returned the row of second %v after that of second %v", got.Values[0], last)
+					return violation("Row returned the row of second %v after that of second %v", got.Values[0], last)
 				}
 				last = got.Values[0]
 			}
@@ -244,7 +244,7 @@ func newRow(userID string, second int, v float64) basket.Row {
 
 func put(t *testing.T, s Store, rows ...basket.Row) error {
 	if err := s.Put(t.Context(), rows); err != nil {
-		return fmt.Errorf("Put of %d rows: %w", len(rows), err)
+		return violation("Put of %d rows: %w", len(rows), err)
 	}
 	return nil
 }
@@ -253,10 +253,10 @@ func put(t *testing.T, s Store, rows ...basket.Row) error {
 func has(t *testing.T, s Store, want basket.Row) error {
 	got, err := s.Row(t.Context(), want.UserID)
 	if err != nil {
-		return fmt.Errorf("Row of %.40q: %w", want.UserID, err)
+		return violation("Row of %.40q: %w", want.UserID, err)
 	}
 	if err := sameRow(got, want); err != nil {
-		return fmt.Errorf("Row of %.40q: %w", want.UserID, err)
+		return violation("Row of %.40q: %w", want.UserID, err)
 	}
 	return hasRows(t, s, []string{want.UserID}, want)
 }
@@ -269,14 +269,14 @@ func hasRows(t *testing.T, s Store, ids []string, want ...basket.Row) error {
 	}
 	got, err := batch.Rows(t.Context(), ids)
 	if err != nil {
-		return fmt.Errorf("Rows: %w", err)
+		return violation("Rows: %w", err)
 	}
 	if len(got) != len(want) {
-		return fmt.Errorf("Rows returned %d rows for %d user IDs", len(got), len(ids))
+		return violation("Rows returned %d rows for %d user IDs", len(got), len(ids))
 	}
 	for i := range want {
 		if err := sameRow(got[i], want[i]); err != nil {
-			return fmt.Errorf("Rows, user ID %d, %.40q: %w", i, ids[i], err)
+			return violation("Rows, user ID %d, %.40q: %w", i, ids[i], err)
 		}
 	}
 	return nil
@@ -284,7 +284,7 @@ func hasRows(t *testing.T, s Store, ids []string, want ...basket.Row) error {
 
 func absent(t *testing.T, s Store, userID string) error {
 	if row, err := s.Row(t.Context(), userID); !errors.Is(err, basket.ErrUserNotFound) {
-		return fmt.Errorf("Row of the absent user %q: %v, %v: want ErrUserNotFound", userID, row, err)
+		return violation("Row of the absent user %q: %v, %v: want ErrUserNotFound", userID, row, err)
 	}
 	return hasRows(t, s, []string{userID}, basket.Row{})
 }
