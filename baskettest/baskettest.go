@@ -57,8 +57,8 @@ func doneContexts(t *testing.T) map[error]context.Context {
 	return map[error]context.Context{context.Canceled: canceled, context.DeadlineExceeded: late}
 }
 
-// promptly returns the error of a call, whose context is done because of want, if
-// it is not as it must be.
+// promptly returns nil if call, whose context is done because of want, returns an
+// error that wraps want, and soon.
 func promptly(name string, want error, call func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -80,8 +80,8 @@ func promptly(name string, want error, call func() error) error {
 	}
 }
 
-// together calls f(0), f(1), ... f(n-1) at the same time, and joins the errors, of
-// which a panic is one.
+// together calls f(0), f(1), ... f(n-1) at the same time, and joins the first
+// errors. A panic is an error.
 func together(n int, f func(i int) error) error {
 	start, errs := make(chan struct{}), make(chan error, n)
 	for i := range n {

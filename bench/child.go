@@ -16,16 +16,17 @@ import (
 	"github.com/basket-go/basket/serve"
 )
 
-// child is this program as one of the servers that are compared. It says
-// "ready ADDRESS", serves until its input ends, and says what it lost. To each line
-// of its input it says how many nanoseconds of processor time it has used.
+// child runs this program as one of the servers that the http comparison measures.
+// It prints "ready ADDRESS" and serves until the end of its input. It answers each line
+// of its input by the nanoseconds of CPU time that it has used. Lost log lines are an
+// error.
 func child(args []string) error {
 	f := flag.NewFlagSet("child", flag.ContinueOnError)
 	kind := f.String("kind", "", "basket or bare")
 	data := f.String("data", "", "folder of orders")
 	model := f.String("model", "", "model file")
-	logs := f.String("logs", "", "folder of the logs")
-	rest := f.String("rest", "", "what a bare answer has after the user ID")
+	logs := f.String("logs", "", "folder of the log files")
+	suffix := f.String("suffix", "", "with kind bare, the text of an answer after the user ID")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func child(args []string) error {
 	if *kind == "bare" {
 		fmt.Printf("ready %s\n", listener.Addr())
 		context.AfterFunc(ctx, func() { _ = listener.Close() })
-		if err := http.Serve(listener, bare(*rest)); !errors.Is(err, net.ErrClosed) {
+		if err := http.Serve(listener, bareHandler(*suffix)); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
 		return nil
@@ -69,14 +70,15 @@ func child(args []string) error {
 	}
 	fmt.Printf("ready %s\n", listener.Addr())
 	err = serve.Run(ctx, listener, basket.NewHandler(p))
-	dropped := service.Dropped() + models.Dropped()
-	fmt.Printf("dropped %d\n", dropped)
+	if n := service.Dropped() + models.Dropped(); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d log lines were dropped", n))
+	}
 	return errors.Join(err, service.Close(), models.Close())
 }
 
-// bare is the least that a handler of the same service does with package
-// net/http: it decodes the body and writes an answer of the same bytes.
-func bare(rest string) http.Handler {
+// bareHandler returns a minimal handler of package net/http: it decodes the body and
+// writes an answer of the same bytes as basket's.
+func bareHandler(suffix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
 			UserID string `json:"user_id"`
@@ -88,7 +90,7 @@ func bare(rest string) http.Handler {
 		answer := make([]byte, 0, 512)
 		answer = append(answer, `{"user_id":"`...)
 		answer = append(answer, body.UserID...)
-		answer = append(answer, rest...)
+		answer = append(answer, suffix...)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer)
 	})

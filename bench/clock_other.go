@@ -4,5 +4,5 @@ package main
 
 import "time"
 
-// cpuTime is not told here: turns of zero are refused as measurements.
+// cpuTime is not available here. Measurements of zero are rejected.
 func cpuTime() time.Duration { return 0 }

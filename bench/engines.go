@@ -16,170 +16,174 @@ import (
 	"github.com/dmitryikh/leaves"
 )
 
-// slice is about how long a turn of an engine takes.
-const slice = 25 * time.Millisecond
+// sampleTime is the approximate time of one measurement of an engine.
+const sampleTime = 25 * time.Millisecond
 
-// An engineCase is a model and what is asked of ours beside each peer's: how many
-// times faster, 0 for a peer that is only shown.
+// batchSize is the number of rows of a batch.
+const batchSize = 12_000
+
+// An engineCase is a model and the engines that predict with it.
 type engineCase struct {
-	model, small string // large model, and the one of testdata that stands in for it
-	one, batch   []rival
+	large, small string // the large model, and the one of testdata that replaces it
+	one, batch   []peerBar
 }
 
-type rival struct {
-	peer string
-	bar  float64
+// A peerBar is the required ratio of ours to a peer, or 0 for no bar.
+type peerBar struct {
+	peer  string
+	ratio float64
 }
 
 var engineCases = []engineCase{
 	{
 		"lgbm-regression", "lightgbm-regression",
-		[]rival{{"leaves", 30}, {"lightgbm", 14}, {"lleaves", 3}},
-		[]rival{{"lleaves", 3}, {"lightgbm", 0}, {"leaves", 0}},
+		[]peerBar{{"leaves", 30}, {"lightgbm", 14}, {"lleaves", 3}},
+		[]peerBar{{"lleaves", 3}, {"lightgbm", 0}, {"leaves", 0}},
 	},
-	{"lgbm-nan", "lightgbm-nan", []rival{{"lleaves", 3}}, []rival{{"lleaves", 3}}},
-	{"lgbm-large", "", []rival{{"lightgbm", 6}}, []rival{{"lightgbm", 8}}},
-	{"xgb-regression", "xgboost-regression", []rival{{"xgboost", 150}}, []rival{{"xgboost", 3}}},
-	{"xgb-nan", "xgboost-present", []rival{{"xgboost", 150}}, []rival{{"xgboost", 3}}},
-	{"sklearn-histgbr", "sklearn-hist-missing", []rival{{"scikit-learn", 1000}}, nil},
-	{"sklearn-pipeline-gbr", "sklearn-pipeline-imputer-gb", []rival{{"scikit-learn", 1000}}, nil},
+	{"lgbm-nan", "lightgbm-nan", []peerBar{{"lleaves", 3}}, []peerBar{{"lleaves", 3}}},
+	{"lgbm-large", "", []peerBar{{"lightgbm", 6}}, []peerBar{{"lightgbm", 8}}},
+	{"xgb-regression", "xgboost-regression", []peerBar{{"xgboost", 150}}, []peerBar{{"xgboost", 3}}},
+	{"xgb-nan", "xgboost-present", []peerBar{{"xgboost", 150}}, []peerBar{{"xgboost", 3}}},
+	{"sklearn-histgbr", "sklearn-hist-missing", []peerBar{{"scikit-learn", 1000}}, nil},
+	{"sklearn-pipeline-gbr", "sklearn-pipeline-imputer-gb", []peerBar{{"scikit-learn", 1000}}, nil},
 }
 
 // An engine predicts the rows of a workload.
 type engine struct {
 	name, version string
-	tolerance     float64                                     // of its predictions; 0 for equal bits
-	measure       func(what string, n int) (float64, error)   // nanoseconds a row of "one" or "batch", n times
-	predictions   func() (single, batch []float64, err error) // single may be of the first rows only
+	tolerance     float64                                     // of its predictions, for checkEqual
+	measure       func(mode string, n int) (float64, error)   // nanoseconds per row of n calls
+	predictions   func() (single, batch []float64, err error) // single may have the first rows only
 	close         func()
+
+	checked  string // how its predictions were compared with ours
+	checkErr error  // what is wrong with its predictions
 }
 
-// engines compares all engines that want a model.
-func (b *bench) engines(ctx context.Context, c engineCase) {
-	name := "engine: " + b.title(c.model, c.small)
-	names := map[string]string{"one": name + ", one row", "batch": fmt.Sprintf("%s, batch of %d", name, batchSize)}
-	rivals := map[string][]rival{"one": c.one, "batch": c.batch}
-	for what, name := range names {
-		if !b.wanted(name) || rivals[what] == nil {
-			delete(rivals, what)
+// An engineComparison is an engineCase in one mode: "one" predicts one row per call,
+// "batch" all rows in one call.
+type engineComparison struct {
+	mode, name string
+	peers      []peerBar
+}
+
+// engines compares the engines that can predict with a model.
+func (b *bench) engines(ctx context.Context, name string, c engineCase) error {
+	var comparisons []engineComparison
+	for _, ec := range []engineComparison{
+		{"one", name + ", one row", c.one},
+		{"batch", fmt.Sprintf("%s, batch of %d", name, batchSize), c.batch},
+	} {
+		if len(ec.peers) > 0 && b.selected(ec.name) {
+			comparisons = append(comparisons, ec)
 		}
 	}
-	if len(rivals) == 0 {
-		return
+	if len(comparisons) == 0 {
+		return nil
 	}
-	w, err := b.loadWorkload(c.model, c.small)
+	w, err := b.loadWorkload(c.large, c.small)
 	if err != nil {
-		b.leave(name, err)
-		return
+		return err
 	}
 	model, err := basket.LoadModel(w.path)
 	if errors.Is(err, basket.ErrModelFormat) {
-		b.leave(name, fmt.Errorf("basket refuses it: %w", err))
-		return
+		return skipError{fmt.Errorf("basket does not support the model: %w", err)}
 	} else if err != nil {
-		b.fail(name, err)
-		return
+		return err
 	}
-	ours := nativeEngine(b.now, w, model)
-	single, batch, err := ours.predictions()
+	ours := basketEngine(b.now, w, model)
+	single, all, err := ours.predictions()
 	if err == nil {
-		err = errors.Join(problem("one row", single[:w.distinct], w.want, 0), problem("batch", batch, single, 0))
+		err = errors.Join(checkEqual("one row", single[:w.distinct], w.want, 0), checkEqual("batch", all, single, 0))
 	}
 	if err != nil {
-		b.fail(name, fmt.Errorf("ours is not the library's answer: %w", err))
-		return
+		return fmt.Errorf("ours differs from the library: %w", err)
 	}
-	open := map[string]*engine{}
-	checked := map[string]string{}
+	opened := map[string]*engine{}
 	defer func() {
-		for _, e := range open {
+		for _, e := range opened {
 			e.close()
 		}
 	}()
-	for _, what := range []string{"one", "batch"} {
-		sides := []side{ours.side(what)}
-		var kept []rival
-		for _, r := range rivals[what] {
-			e, tried := open[r.peer]
-			if !tried {
-				b.say("  opening %s", r.peer)
-				if e, err = b.openEngine(ctx, r.peer, w); err != nil {
-					b.leave(names[what]+" and "+r.peer, err)
-					continue
-				}
-				open[r.peer] = e
-				theirs, theirBatch, err := e.predictions()
-				if err == nil {
-					err = errors.Join(
-						problem("one row", theirs, single[:min(len(theirs), len(single))], e.tolerance),
-						problem("batch", theirBatch, batch, e.tolerance),
-					)
-				}
+	for _, ec := range comparisons {
+		candidates := []candidate{ours.candidate(ec.mode, 0)}
+		for _, p := range ec.peers {
+			title := ec.name + " vs " + p.peer
+			if opened[p.peer] == nil {
+				b.logf("  opening %s", p.peer)
+				e, err := b.openEngine(ctx, p.peer, w)
 				if err != nil {
-					b.fail(names[what]+" and "+r.peer, fmt.Errorf("the answers differ: %w", err))
+					b.record(title, skipError{err})
 					continue
 				}
-				checked[r.peer] = fmt.Sprintf("answers of %s and ours equal to the bit, %d distinct rows", r.peer, w.distinct)
-				if e.tolerance > 0 {
-					checked[r.peer] = fmt.Sprintf("answers of %s and ours within %g relative, %d distinct rows (it adds in another order)", r.peer, e.tolerance, w.distinct)
-				}
+				e.check(single, all, w.distinct)
+				opened[p.peer] = e
 			}
-			if checked[r.peer] == "" { // its answers were wrong
+			e := opened[p.peer]
+			if e.checkErr != nil {
+				b.record(title, fmt.Errorf("the predictions differ: %w", e.checkErr))
 				continue
 			}
-			sides, kept = append(sides, e.side(what)), append(kept, r)
+			candidates = append(candidates, e.candidate(ec.mode, p.ratio))
 		}
-		if len(kept) == 0 {
-			continue
+		if len(candidates) > 1 {
+			_, results := b.compare(ctx, ec.name, nanoseconds, candidates...)
+			b.add(results...)
 		}
-		b.say("%s", names[what])
-		b.compare(ctx, names[what], nanoseconds, sides, func(i int, r *result) {
-			r.Checked = checked[kept[i].peer]
-			if kept[i].bar > 0 {
-				r.Bar = times(kept[i].bar)
-			}
-		})
-	}
-}
-
-func problem(what string, got, want []float64, tolerance float64) error {
-	if text := differs(got, want, tolerance); text != "" {
-		return fmt.Errorf("%s: %s", what, text)
 	}
 	return nil
 }
 
-// side is the engine in one of its ways.
-func (e *engine) side(what string) side {
-	units := 1
-	if what == "batch" {
-		units = batchSize
+// check compares the engine's predictions with ours.
+func (e *engine) check(single, all []float64, distinct int) {
+	theirs, theirBatch, err := e.predictions()
+	if err == nil {
+		err = errors.Join(
+			checkEqual("one row", theirs, single[:min(len(theirs), len(single))], e.tolerance),
+			checkEqual("batch", theirBatch, all, e.tolerance),
+		)
 	}
-	return side{e.name, e.version, calibrated(slice, units, func(n int) (float64, error) { return e.measure(what, n) })}
+	e.checkErr = err
+	e.checked = fmt.Sprintf("predictions of %s and ours equal to the last bit, %d distinct rows", e.name, distinct)
+	if e.tolerance > 0 {
+		e.checked = fmt.Sprintf("predictions of %s and ours equal within %g, %d distinct rows (it adds in another order)", e.name, e.tolerance, distinct)
+	}
 }
 
-// goEngine is an engine of this process.
-func goEngine(now clock, name, version string, w *workload, one func(dst, row []float64) error, batch func(dst, rows []float64) error) *engine {
-	k, at := w.columns, 0
+// candidate returns the engine in a mode, with its bar.
+func (e *engine) candidate(mode string, ratio float64) candidate {
+	units := 1
+	if mode == "batch" {
+		units = batchSize
+	}
+	return candidate{
+		name: e.name, version: e.version, bar: minRatio(ratio), checked: e.checked,
+		measure: calibrated(sampleTime, units, func(n int) (float64, error) { return e.measure(mode, n) }),
+	}
+}
+
+// goEngine returns an engine that runs in this process.
+func goEngine(now clock, name, version string, w *workload, predictRow, predictBatch func(dst, rows []float64) error) *engine {
+	k, next := w.columns, 0
 	dst := make([]float64, batchSize)
 	return &engine{
 		name: name, version: version, close: func() {},
-		measure: func(what string, n int) (float64, error) {
+		measure: func(mode string, n int) (float64, error) {
 			start := now()
-			if what == "batch" {
+			if mode == "batch" {
 				for range n {
-					if err := batch(dst, w.rows); err != nil {
+					if err := predictBatch(dst, w.rows); err != nil {
 						return 0, err
 					}
 				}
 				return float64(now()-start) / float64(n) / batchSize, nil
 			}
 			for range n {
-				if err := one(dst[:1], w.rows[at*k:at*k+k]); err != nil {
+				if err := predictRow(dst[:1], w.rows[next*k:next*k+k]); err != nil {
 					return 0, err
 				}
-				if at++; at == batchSize {
-					at = 0
+				if next++; next == batchSize {
+					next = 0
 				}
 			}
 			return float64(now()-start) / float64(n), nil
@@ -187,35 +191,34 @@ func goEngine(now clock, name, version string, w *workload, one func(dst, row []
 		predictions: func() (single, all []float64, err error) {
 			single, all = make([]float64, batchSize), make([]float64, batchSize)
 			for i := range single {
-				if err := one(single[i:i+1], w.rows[i*k:i*k+k]); err != nil {
+				if err := predictRow(single[i:i+1], w.rows[i*k:i*k+k]); err != nil {
 					return nil, nil, err
 				}
 			}
-			return single, all, batch(all, w.rows)
+			return single, all, predictBatch(all, w.rows)
 		},
 	}
 }
 
-// nativeEngine is ours.
-func nativeEngine(now clock, w *workload, m basket.Model) *engine {
+func basketEngine(now clock, w *workload, m basket.Model) *engine {
 	ctx := context.Background()
 	predict := func(dst, rows []float64) error { return m.Predict(ctx, dst, rows) }
 	return goEngine(now, "basket", "", w, predict, predict)
 }
 
-// leavesEngine is the leaves library itself, which only knows headers up to v3.
+// leavesEngine returns the leaves library. It reads versions of the format up to v3
+// only, so that v4 is replaced in the header.
 func leavesEngine(now clock, w *workload) (*engine, error) {
 	text, err := os.ReadFile(w.path)
 	if err != nil {
 		return nil, err
 	}
-	older := strings.NewReader(strings.Replace(string(text), "\nversion=v4\n", "\nversion=v3\n", 1))
-	m, err := leaves.LGEnsembleFromReader(bufio.NewReader(older), false)
+	v3 := strings.NewReader(strings.Replace(string(text), "\nversion=v4\n", "\nversion=v3\n", 1))
+	m, err := leaves.LGEnsembleFromReader(bufio.NewReader(v3), false)
 	if err != nil {
 		return nil, err
 	}
-	const path = "github.com/dmitryikh/leaves"
-	return goEngine(now, "leaves", shortVersion(moduleVersion(path)), w, func(dst, row []float64) error {
+	return goEngine(now, "leaves", moduleVersion("github.com/dmitryikh/leaves"), w, func(dst, row []float64) error {
 		dst[0] = m.PredictSingle(row, 0)
 		return nil
 	}, func(dst, rows []float64) error {
@@ -223,73 +226,66 @@ func leavesEngine(now clock, w *workload) (*engine, error) {
 	}), nil
 }
 
-// shortVersion makes the commit out of a version without a tag.
-func shortVersion(v string) string {
-	if i := strings.LastIndexByte(v, '-'); i >= 0 && strings.HasPrefix(v, "v0.0.0-") {
-		return v[i+1:][:min(8, len(v)-i-1)]
-	}
-	return v
-}
-
-// openEngine starts a peer for a workload.
+// openEngine opens a peer with a workload.
 func (b *bench) openEngine(ctx context.Context, name string, w *workload) (*engine, error) {
 	args := []string{w.path, w.file, fmt.Sprint(batchSize), fmt.Sprint(w.columns)}
 	switch name {
 	case "leaves":
 		return leavesEngine(b.now, w)
 	case "lightgbm", "xgboost":
-		return b.driver(ctx, name, 0, b.peer(name), args...)
+		return b.startDriver(ctx, name, 0, b.peer(name), args...)
 	case "lleaves":
 		program, err := b.compileLleaves(ctx, w.path)
 		if err != nil {
 			return nil, err
 		}
-		// Its blocks of trees are summed on their own and added after that.
-		return b.driver(ctx, name, 1e-12, program, args...)
+		// It sums blocks of trees and then adds the sums.
+		return b.startDriver(ctx, name, 1e-12, program, args...)
 	case "scikit-learn":
-		return b.driver(ctx, name, 0, b.python(), append([]string{b.source("sklearn_driver.py")}, args...)...)
+		return b.startDriver(ctx, name, 0, b.python(), append([]string{b.source("sklearn_driver.py")}, args...)...)
 	}
-	return nil, fmt.Errorf("no peer is called %s", name)
+	return nil, fmt.Errorf("unknown peer %s", name)
 }
 
-// driver starts a peer's program.
-func (b *bench) driver(ctx context.Context, name string, tolerance float64, program string, args ...string) (*engine, error) {
+// startDriver starts the program of a peer.
+func (b *bench) startDriver(ctx context.Context, name string, tolerance float64, program string, args ...string) (*engine, error) {
 	if _, err := os.Stat(program); err != nil {
-		return nil, errNotSetUp(program)
+		return nil, errNotInstalled(program)
 	}
 	p, err := b.startPeer(ctx, program, args...)
 	if err != nil {
 		return nil, err
 	}
-	b.report.Machine.Peers[name] = p.first
+	b.report.Machine.Peers[name] = p.ready
 	return &engine{
-		name: name, version: p.first, tolerance: tolerance,
-		measure: func(what string, n int) (float64, error) { return p.measure("%s %d", what, n) },
-		predictions: func() (single, batch []float64, err error) {
+		name: name, version: p.ready, tolerance: tolerance,
+		measure: func(mode string, n int) (float64, error) { return p.askNumber("%s %d", mode, n) },
+		predictions: func() (single, all []float64, err error) {
 			file := filepath.Join(b.temp, name+".out")
 			if _, err := p.ask(10*time.Minute, "out %s", file); err != nil {
 				return nil, nil, err
 			}
-			all, err := readFloats(file)
+			values, err := readFloats(file)
 			if err != nil {
 				return nil, nil, err
 			}
-			if len(all) < batchSize {
-				return nil, nil, fmt.Errorf("%d predictions", len(all))
+			n := len(values) - batchSize
+			if n < 0 {
+				return nil, nil, fmt.Errorf("%d predictions, want at least %d", len(values), batchSize)
 			}
-			n := len(all) - batchSize
-			return all[:n], all[n:], nil
+			return values[:n], values[n:], nil
 		},
-		close: func() { p.close() },
+		close: p.kill,
 	}, nil
 }
 
-// compileLleaves compiles a model once, and links it with its driver.
+// compileLleaves compiles a model and links it with the driver. It keeps the program,
+// whose name has a digest of its inputs, for later runs.
 func (b *bench) compileLleaves(ctx context.Context, model string) (string, error) {
 	if _, err := os.Stat(b.python()); err != nil {
-		return "", errNotSetUp(b.python())
+		return "", errNotInstalled(b.python())
 	}
-	digest := sha256.New() // of all that the program is made from
+	digest := sha256.New()
 	for _, file := range []string{model, b.source("driver.h"), b.source("lleaves.c")} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -301,58 +297,54 @@ func (b *bench) compileLleaves(ctx context.Context, model string) (string, error
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
-	version, err := command(ctx, time.Minute, "", b.python(), "-c", "import importlib.metadata as m; print(m.version('lleaves'))")
+	version, err := runCommand(ctx, 10*time.Minute, "", b.python(), b.source("lleaves_compile.py"), model, program+".o")
 	if err != nil {
 		return "", err
 	}
-	if _, err := command(ctx, 10*time.Minute, "", b.python(), b.source("lleaves_compile.py"), model, program+".o"); err != nil {
-		return "", err
-	}
-	_, err = command(ctx, time.Minute, "", "cc", "-O3", "-no-pie", "-o", program,
+	_, err = runCommand(ctx, time.Minute, "", "cc", "-O3", "-no-pie", "-o", program,
 		fmt.Sprintf("-DVERSION=%q", strings.TrimSpace(version)), b.source("lleaves.c"), program+".o", "-lm")
 	return program, err
 }
 
-// twoCores compares batches on two cores with the same on one: one as large as the
-// others here, and one beside whose time that of waking a core is small.
-func (b *bench) twoCores(ctx context.Context) {
-	name := "engine: " + b.title("lgbm-regression", "lightgbm-regression") + ", two cores, batch of "
+// twoCores compares batches on two cores with the same batches on one core. In the
+// larger batch, the time to wake a core is a small part.
+func (b *bench) twoCores(ctx context.Context) error {
+	const large, small = "lgbm-regression", "lightgbm-regression"
 	for _, size := range []int{batchSize, 10 * batchSize} {
-		if name := name + fmt.Sprint(size); b.wanted(name) {
-			b.twoCoresOf(ctx, name, size)
+		name := fmt.Sprintf("engine: %s, two cores, batch of %d", b.modelName(large, small), size)
+		if !b.selected(name) {
+			continue
+		}
+		if b.report.Machine.Cores < 2 {
+			return skipError{errors.New("this machine has one core")}
+		}
+		w, err := b.loadWorkload(large, small)
+		if err != nil {
+			return err
+		}
+		if err := b.twoCoresBatch(ctx, name, w, size); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-func (b *bench) twoCoresOf(ctx context.Context, name string, size int) {
-	w, err := b.loadWorkload("lgbm-regression", "lightgbm-regression")
-	if err != nil {
-		b.leave(name, err)
-		return
-	}
-	if b.report.Machine.Cores < 2 {
-		b.leave(name, errors.New("this machine has one core"))
-		return
-	}
+func (b *bench) twoCoresBatch(ctx context.Context, name string, w *workload, size int) error {
 	m, err := basket.LoadModel(w.path)
 	if err != nil {
-		b.fail(name, err)
-		return
+		return err
 	}
 	rows := slices.Repeat(w.rows, size/batchSize)
 	got, want := make([]float64, size), make([]float64, size)
-	workers := func(dst []float64, n int) error { return m.PredictParallel(ctx, dst, rows, n) }
-	if err = errors.Join(workers(want, 1), workers(got, 2)); err == nil {
-		err = problem("batch", got, want, 0)
+	if err := errors.Join(m.PredictParallel(ctx, want, rows, 1), m.PredictParallel(ctx, got, rows, 2)); err != nil {
+		return err
 	}
-	if err != nil {
-		b.fail(name, err)
-		return
+	if err := checkEqual("batch", got, want, 0); err != nil {
+		return err
 	}
-	b.say("%s", name)
-	turn := func(workers int) func(context.Context) (float64, error) {
-		return calibrated(slice, size, func(n int) (float64, error) {
-			start := wallTime() // two cores do not use less processor time
+	measure := func(workers int) measureFunc {
+		return calibrated(sampleTime, size, func(n int) (float64, error) {
+			start := wallTime() // a second core does not reduce the CPU time
 			for range n {
 				if err := m.PredictParallel(ctx, got, rows, workers); err != nil {
 					return 0, err
@@ -361,7 +353,12 @@ func (b *bench) twoCoresOf(ctx context.Context, name string, size int) {
 			return float64(wallTime()-start) / float64(n) / float64(size), nil
 		})
 	}
-	b.compare(ctx, name, nanoseconds, []side{{"basket", "", turn(2)}, {"one core", "", turn(1)}}, func(_ int, r *result) {
-		r.Bar, r.Note = times(1.9), "PredictParallel with two workers"
-	})
+	_, results := b.compare(ctx, name, nanoseconds,
+		candidate{name: "basket", measure: measure(2)},
+		candidate{name: "one core", measure: measure(1), bar: minRatio(1.9)})
+	for _, r := range results {
+		r.Note = "PredictParallel with two workers"
+		b.add(r)
+	}
+	return nil
 }

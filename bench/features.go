@@ -14,74 +14,72 @@ import (
 	"github.com/basket-go/basket"
 )
 
-// pythonService is how long the Python service that basket replaces took for the
-// features of the large data. It cannot run here: the figure was measured
-// elsewhere, once.
+// pythonService is the time in nanoseconds that the Python service, which basket
+// replaces, took to compute the features of the large data. The service is not
+// available here: the figure was measured once, elsewhere.
 const pythonService = 58e9
 
-// features compares orders to features.
-func (b *bench) features(ctx context.Context) {
+// features compares the computation of feature rows from orders.
+func (b *bench) features(ctx context.Context) error {
 	name := "features: parquet files to newest rows"
-	if !b.wanted(name) {
-		return
+	if !b.selected(name) {
+		return nil
 	}
 	s := b.shop()
 	rows, err := s.rows()
 	if err != nil {
-		b.fail(name, err)
-		return
+		return err
 	}
-	turn := func(context.Context) (float64, error) {
+	measure := func(context.Context) (float64, error) {
 		start := b.now()
 		_, err := s.rows()
 		return float64(b.now() - start), err
 	}
-	sides := []side{{"basket", "", func(ctx context.Context) (float64, error) {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as the others
-		return turn(ctx)
+	candidates := []candidate{{name: "basket", measure: func(ctx context.Context) (float64, error) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the peers use one thread
+		return measure(ctx)
 	}}}
-	var bars []*bar
-	for _, r := range []rival{{"pandas", 5}, {"pandas-tuned", 0}, {"duckdb", 3}} {
+	for _, c := range []peerBar{{"pandas", 5}, {"pandas-tuned", 0}, {"duckdb", 3}} {
+		title := name + " vs " + c.peer
 		if _, err := os.Stat(b.python()); err != nil {
-			b.leave(name+" and "+r.peer, errNotSetUp(b.python()))
+			b.record(title, errNotInstalled(b.python()))
 			continue
 		}
-		p, err := b.startPeer(ctx, b.python(), b.source("features.py"), r.peer, s.data)
+		p, err := b.startPeer(ctx, b.python(), b.source("features.py"), c.peer, s.data)
 		if err != nil {
-			b.leave(name+" and "+r.peer, err)
+			b.record(title, skipError{err})
 			continue
 		}
-		defer p.close()
-		b.report.Machine.Peers[r.peer] = p.first
-		if err := sameRows(p, filepath.Join(b.temp, r.peer+".rows"), rows); err != nil {
-			b.fail(name+" and "+r.peer, err)
+		defer p.kill()
+		b.report.Machine.Peers[c.peer] = p.ready
+		if err := checkRows(p, filepath.Join(b.temp, c.peer+".rows"), rows); err != nil {
+			b.record(title, err)
 			continue
 		}
-		sides = append(sides, side{r.peer, p.first, func(context.Context) (float64, error) { return p.measure("batch 1") }})
-		var limit *bar
-		if r.bar > 0 {
-			limit = times(r.bar)
-		}
-		bars = append(bars, limit)
+		candidates = append(candidates, candidate{
+			name: c.peer, version: p.ready, bar: minRatio(c.ratio),
+			checked: fmt.Sprintf("newest rows of %d users equal (prior_basket_value within 1e-12, because peers add the prices in another order)", len(rows)),
+			measure: func(context.Context) (float64, error) { return p.askNumber("batch 1") },
+		})
 	}
-	b.say("%s", name)
-	ours := b.compare(ctx, name, nanoseconds, sides, func(i int, r *result) {
-		r.Bar = bars[i]
-		r.Checked = fmt.Sprintf("newest rows of %d users equal (prior_basket_value within 1e-12: others add the prices in another order)", len(rows))
-		r.Note = "one thread each; pandas by explode and merge, pandas-tuned by one look-up of user and item as one number"
-	})
-	b.alone(ctx, name+", all cores", nanoseconds, nil, turn)
+	ours, results := b.compare(ctx, name, nanoseconds, candidates...)
+	for _, r := range results {
+		r.Note = "one thread each; pandas uses explode and merge, pandas-tuned one look-up of user and item combined in one number"
+		b.add(r)
+	}
+	b.measureOurs(ctx, name+", all cores", nanoseconds, nil, measure)
 	if len(ours) == 0 || !b.large {
-		return
+		return nil
 	}
-	r := newResult(name, nanoseconds, ours, side{name: "the Python service"}, []float64{pythonService}, times(300))
+	r := newResult(name, nanoseconds, ours, candidate{name: "the Python service"}, []float64{pythonService}, minRatio(300))
 	r.Ratio = &summary{pythonService / r.Ours.Median, pythonService / r.Ours.Max, pythonService / r.Ours.Min}
-	r.Note = "the Python service's 58 s is a constant: it was measured elsewhere"
+	r.Note = "the Python service's 58 s is a constant, measured elsewhere"
 	b.add(r)
+	return nil
 }
 
-// sameRows holds a peer's rows against ours.
-func sameRows(p *process, file string, rows []basket.Row) error {
+// checkRows compares the rows of a peer with ours.
+func checkRows(p *process, file string, rows []basket.Row) error {
 	if _, err := p.ask(2*time.Minute, "out %s", file); err != nil {
 		return err
 	}
@@ -108,7 +106,8 @@ func sameRows(p *process, file string, rows []basket.Row) error {
 		if len(got) != len(r.Values) {
 			return fmt.Errorf("user %s: %v, want %v", r.UserID, got, r.Values)
 		}
-		if err := errors.Join(problem("user "+r.UserID, got[:1], r.Values[:1], 1e-12), problem("user "+r.UserID, got[1:], r.Values[1:], 0)); err != nil {
+		user := "user " + r.UserID
+		if err := errors.Join(checkEqual(user, got[:1], r.Values[:1], 1e-12), checkEqual(user, got[1:], r.Values[1:], 0)); err != nil {
 			return err
 		}
 	}

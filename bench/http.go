@@ -15,147 +15,154 @@ import (
 )
 
 const (
-	connections = 8  // of the throughput
-	waiting     = 64 // of the open loop: enough that a slow answer keeps none waiting
-	someUsers   = 64
+	closedLoopConnections = 8
+	openLoopConnections   = 64 // enough that a request seldom waits for a connection
+	httpUsers             = 64 // users that the requests name
 )
 
-// http compares POST /predict, with both logs on files, with a handler of
-// nothing but net/http: throughput, and latency at half of it.
-func (b *bench) http(ctx context.Context) {
-	throughput, latency := "http: POST /predict, throughput", "http: POST /predict, P99 at half of it"
-	if !b.wanted(throughput) && !b.wanted(latency) {
-		return
+// http compares POST /predict, with both logs on files, with a minimal net/http handler:
+// throughput, and latency at half the throughput.
+func (b *bench) http(ctx context.Context) (err error) {
+	throughput, latency := "http: POST /predict, throughput", "http: POST /predict, P99 latency at half the throughput"
+	if !b.selected(throughput) && !b.selected(latency) {
+		return nil
 	}
 	s := b.shop()
 	rows, err := s.rows()
 	if err != nil {
-		b.fail(throughput, err)
-		return
+		return err
 	}
 	var users []string
-	for i := range min(someUsers, len(rows)) {
-		users = append(users, rows[i*len(rows)/min(someUsers, len(rows))].UserID)
+	for i := range min(httpUsers, len(rows)) {
+		users = append(users, rows[i*len(rows)/min(httpUsers, len(rows))].UserID)
 	}
 	logs, err := os.MkdirTemp(b.temp, "logs")
 	if err != nil {
-		b.fail(throughput, err)
-		return
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		b.fail(throughput, err)
-		return
+		return err
 	}
 	ours, err := startProcess(ctx, time.Minute, "ready ", self, childArg, "-kind", "basket", "-data", s.data, "-model", s.model, "-logs", logs)
 	if err != nil {
-		b.fail(throughput, err)
-		return
+		return err
 	}
-	defer func() {
-		if last := ours.close(); last != "dropped 0" {
-			b.fail("http", fmt.Errorf("log lines were lost, or the server did not stop well: %q", last))
-		}
-	}()
-	answer, err := answerOf(ctx, ours.first, users[0])
-	rest, ok := strings.CutPrefix(answer, `{"user_id":"`+users[0])
-	if err != nil || !ok {
-		b.fail(throughput, fmt.Errorf("answer %q: %w", answer, err))
-		return
-	}
-	bare, err := startProcess(ctx, time.Minute, "ready ", self, childArg, "-kind", "bare", "-rest", rest)
+	defer func() { err = errors.Join(err, ours.close()) }()
+	bare, err := startBare(ctx, self, ours.ready, users[0])
 	if err != nil {
-		b.fail(throughput, err)
-		return
+		return err
 	}
-	defer bare.close()
-	if got, err := answerOf(ctx, bare.first, users[0]); err != nil || got != answer {
-		b.fail(throughput, fmt.Errorf("the bare handler answers %q, want %q: %w", got, answer, err))
-		return
+	defer bare.kill()
+	load, tool, err := b.loadGenerator(users)
+	if err != nil {
+		return err
 	}
+	var rate float64
+	if b.selected(throughput) {
+		rate = b.throughput(ctx, throughput, ours, bare, load, tool)
+	}
+	if !b.selected(latency) {
+		return nil
+	}
+	if rate == 0 {
+		if rate, err = load(ctx, ours.ready); err != nil {
+			return err
+		}
+	}
+	b.latency(ctx, latency, ours, bare, users, rate/2)
+	return nil
+}
 
-	measure, tool, err := b.closedLoop(users)
+// startBare starts the minimal server, which gives the answer of the server at address.
+func startBare(ctx context.Context, self, address, userID string) (*process, error) {
+	answer, err := postPredict(ctx, address, userID)
 	if err != nil {
-		b.fail(throughput, err)
-		return
+		return nil, err
 	}
-	highest := 0.0
-	if b.wanted(throughput) {
-		b.say("%s", throughput)
-		// What a request costs the server itself, whoever else uses the machine.
-		costs := map[*process][]float64{}
-		load := func(p *process) func(context.Context) (float64, error) {
-			return func(ctx context.Context) (float64, error) {
-				before, err := p.measure("cpu")
-				if err != nil {
-					return 0, err
-				}
-				rate, err := measure(ctx, p.first)
-				if err != nil {
-					return 0, err
-				}
-				after, err := p.measure("cpu")
-				costs[p] = append(costs[p], (after-before)/rate/b.length.Seconds())
-				return rate, err
-			}
-		}
-		figures := b.compare(ctx, throughput, perSecond, []side{
-			{"basket", "", load(ours)},
-			{"bare net/http", "", load(bare)},
-		}, func(_ int, r *result) {
-			r.Bar = &bar{AtLeast: 0.85, Text: "0.85x"}
-			r.Note = fmt.Sprintf("%d connections over loopback by %s, which has the same cores; answers of the same bytes; ours logs to two files", connections, tool)
-		})
-		highest = summarize(figures).Median
-		if highest > 0 && cpuTime() > 0 {
-			b.add(newResult("http: POST /predict, processor time a request", nanoseconds, costs[ours], side{name: "bare net/http"}, costs[bare], nil))
-		}
+	suffix, ok := strings.CutPrefix(answer, `{"user_id":"`+userID)
+	if !ok {
+		return nil, fmt.Errorf("answer %q does not start with the user ID %s", answer, userID)
 	}
-	if !b.wanted(latency) {
-		return
+	p, err := startProcess(ctx, time.Minute, "ready ", self, childArg, "-kind", "bare", "-suffix", suffix)
+	if err != nil {
+		return nil, err
 	}
-	if highest == 0 {
-		if highest, err = measure(ctx, ours.first); err != nil {
-			b.fail(latency, err)
-			return
-		}
+	got, err := postPredict(ctx, p.ready, userID)
+	if err == nil && got != answer {
+		err = fmt.Errorf("the minimal handler answers %q, want %q", got, answer)
 	}
-	rate := highest / 2
-	b.say("%s", latency)
-	p99 := func(address string) func(context.Context) (float64, error) {
-		requests := requestsTo(address, users)
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// throughput compares the answers per second, and the CPU time per request. It returns
+// our answers per second, or 0.
+func (b *bench) throughput(ctx context.Context, name string, ours, bare *process, load loadFunc, tool string) float64 {
+	cpuTimes := map[*process][]float64{} // per request, of the server alone
+	measure := func(p *process) measureFunc {
 		return func(ctx context.Context) (float64, error) {
-			latencies, err := openLoop(ctx, address, waiting, rate, b.length, requests)
+			before, err := p.askNumber("cpu")
+			if err != nil {
+				return 0, err
+			}
+			rate, err := load(ctx, p.ready)
+			if err != nil {
+				return 0, err
+			}
+			after, err := p.askNumber("cpu")
+			cpuTimes[p] = append(cpuTimes[p], (after-before)/rate/b.length.Seconds())
+			return rate, err
+		}
+	}
+	peer := candidate{name: "bare net/http", measure: measure(bare), bar: minRatio(0.85)}
+	rates, results := b.compare(ctx, name, perSecond, candidate{name: "basket", measure: measure(ours)}, peer)
+	for _, r := range results {
+		r.Note = fmt.Sprintf("%d connections over loopback by %s, which uses the same cores; both servers answer the same bytes; ours logs to two files", closedLoopConnections, tool)
+		b.add(r)
+	}
+	if len(results) > 0 && cpuTime() > 0 {
+		b.add(newResult("http: POST /predict, CPU time per request", nanoseconds, cpuTimes[ours], candidate{name: peer.name}, cpuTimes[bare], nil))
+	}
+	return summarize(rates).Median
+}
+
+// latency compares the P99 latency at a fixed rate.
+func (b *bench) latency(ctx context.Context, name string, ours, bare *process, users []string, rate float64) {
+	p99 := func(address string) measureFunc {
+		requests := predictRequests(address, users)
+		return func(ctx context.Context) (float64, error) {
+			latencies, err := openLoop(ctx, address, openLoopConnections, rate, b.length, requests)
 			if err != nil {
 				return 0, err
 			}
 			return float64(quantile(latencies, 0.99)), nil
 		}
 	}
-	b.compare(ctx, latency, nanoseconds, []side{
-		{"basket", "", p99(ours.first)}, {"bare net/http", "", p99(bare.first)},
-	}, func(_ int, r *result) {
-		r.Bar = under(nanoseconds, 2e6)
-		r.Note = fmt.Sprintf("open loop of %.0f requests/s, from the time when each was due; the generator has the same cores", rate)
-	})
-}
-
-func requestsTo(address string, users []string) [][]byte {
-	var requests [][]byte
-	for _, u := range users {
-		requests = append(requests, request(address, u))
+	_, results := b.compare(ctx, name, nanoseconds,
+		candidate{name: "basket", measure: p99(ours.ready)},
+		candidate{name: "bare net/http", measure: p99(bare.ready), bar: maxValue(nanoseconds, 2e6)})
+	for _, r := range results {
+		r.Note = fmt.Sprintf("open loop of %.0f requests/s; latency counts from the time when a request is due; the generator uses the same cores", rate)
+		b.add(r)
 	}
-	return requests
 }
 
-// closedLoop returns a measurement of the answers a second: by wrk, or else by
-// this program.
-func (b *bench) closedLoop(users []string) (measure func(ctx context.Context, address string) (float64, error), tool string, err error) {
+// A loadFunc loads a server for the length of a measurement and returns the answers
+// per second.
+type loadFunc func(ctx context.Context, address string) (float64, error)
+
+// loadGenerator returns wrk if it is installed, and a generator in Go otherwise, with
+// its name.
+func (b *bench) loadGenerator(users []string) (load loadFunc, tool string, err error) {
 	wrk, err := exec.LookPath("wrk")
 	if err != nil {
-		b.leave("wrk", errors.New("not here: a load generator in Go stands in, and takes more of the cores"))
+		b.record("wrk", skipError{errors.New("not installed; the load generator in Go replaces it and uses more CPU time")})
 		return func(ctx context.Context, address string) (float64, error) {
-			return closedLoop(ctx, address, connections, math.MaxInt, b.length, requestsTo(address, users))
+			return closedLoop(ctx, address, closedLoopConnections, math.MaxInt, b.length, predictRequests(address, users))
 		}, "a load generator in Go", nil
 	}
 	var script strings.Builder
@@ -170,8 +177,8 @@ func (b *bench) closedLoop(users []string) (measure func(ctx context.Context, ad
 	}
 	seconds := int(b.length.Seconds())
 	return func(ctx context.Context, address string) (float64, error) {
-		out, err := command(ctx, time.Duration(seconds)*time.Second+30*time.Second, "", wrk,
-			"-t1", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", seconds), "-s", file, "http://"+address+"/predict")
+		out, err := runCommand(ctx, time.Duration(seconds)*time.Second+30*time.Second, "", wrk,
+			"-t1", fmt.Sprintf("-c%d", closedLoopConnections), fmt.Sprintf("-d%ds", seconds), "-s", file, "http://"+address+"/predict")
 		if err != nil {
 			return 0, err
 		}
@@ -180,18 +187,19 @@ func (b *bench) closedLoop(users []string) (measure func(ctx context.Context, ad
 }
 
 var (
-	wrkRate   = regexp.MustCompile(`(?m)^Requests/sec:\s+([0-9.]+)`)
-	wrkFaults = regexp.MustCompile(`(?m)^\s*(Non-2xx or 3xx responses|Socket errors):.*`)
+	wrkRate  = regexp.MustCompile(`(?m)^Requests/sec:\s+([0-9.]+)`)
+	wrkError = regexp.MustCompile(`(?m)^\s*(Non-2xx or 3xx responses|Socket errors):.*`)
 )
 
-// readWrk returns the requests a second that wrk tells of, if all went well.
+// readWrk returns the requests per second from the output of wrk. It is an error if
+// requests failed.
 func readWrk(out string) (float64, error) {
-	if fault := wrkFaults.FindString(out); fault != "" {
-		return 0, fmt.Errorf("wrk: %s", strings.TrimSpace(fault))
+	if line := wrkError.FindString(out); line != "" {
+		return 0, fmt.Errorf("wrk: %s", strings.TrimSpace(line))
 	}
 	rate := wrkRate.FindStringSubmatch(out)
 	if rate == nil {
-		return 0, fmt.Errorf("wrk: no requests a second in %q", out)
+		return 0, fmt.Errorf("wrk: no Requests/sec in %q", out)
 	}
 	return strconv.ParseFloat(rate[1], 64)
 }

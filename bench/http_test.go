@@ -19,68 +19,69 @@ func TestReadWrk(t *testing.T) {
 		"", good + "  Non-2xx or 3xx responses: 7\n", "  Socket errors: connect 0, read 3, write 0, timeout 0\n" + good,
 	} {
 		if rate, err := readWrk(bad); err == nil {
-			t.Errorf("%q: %v and no error", bad, rate)
+			t.Errorf("%q: rate %v, want an error", bad, rate)
 		}
 	}
 }
 
-func serveBare(t *testing.T, h http.Handler) (address string) {
+func startServer(t *testing.T, h http.Handler) (address string) {
+	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-func TestBare_andClosedLoop(t *testing.T) {
-	address := serveBare(t, bare(`","predicted_price":1.5}`))
-	if got, err := answerOf(t.Context(), address, "abc"); got != `{"user_id":"abc","predicted_price":1.5}` || err != nil {
+func TestClosedLoop(t *testing.T) {
+	address := startServer(t, bareHandler(`","predicted_price":1.5}`))
+	if got, err := postPredict(t.Context(), address, "abc"); got != `{"user_id":"abc","predicted_price":1.5}` || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	var served atomic.Int64
-	counting := serveBare(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	counting := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served.Add(1)
-		bare("}").ServeHTTP(w, r)
+		bareHandler("}").ServeHTTP(w, r)
 	}))
-	rate, err := closedLoop(t.Context(), counting, 3, 100, time.Minute, requestsTo(counting, []string{"a", "b"}))
+	rate, err := closedLoop(t.Context(), counting, 3, 100, time.Minute, predictRequests(counting, []string{"a", "b"}))
 	if err != nil || rate <= 0 || served.Load() != 100 {
 		t.Errorf("rate %v, %d served, %v", rate, served.Load(), err)
 	}
-	refusing := serveBare(t, http.NotFoundHandler())
-	if _, err := closedLoop(t.Context(), refusing, 2, 10, time.Minute, requestsTo(refusing, []string{"a"})); err == nil {
+	notFound := startServer(t, http.NotFoundHandler())
+	if _, err := closedLoop(t.Context(), notFound, 2, 10, time.Minute, predictRequests(notFound, []string{"a"})); err == nil {
 		t.Error("404: no error")
 	}
 }
 
-// A server that stands still once is felt by all who were due meanwhile: a
-// generator that waits for answers would tell of one slow request.
-func TestOpenLoop_chargesStandstill(t *testing.T) {
-	const stop = 300 * time.Millisecond
+// A stall of the server delays all requests that are due during it. A generator that
+// waits for each answer would report one slow request only.
+func TestOpenLoop_stall(t *testing.T) {
+	const stall = 300 * time.Millisecond
 	var n atomic.Int64
-	var gate atomic.Int64 // when the standstill ends, in Unix nanoseconds
-	address := serveBare(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var end atomic.Int64 // of the stall, in Unix nanoseconds
+	address := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1) == 50 {
-			gate.Store(time.Now().Add(stop).UnixNano())
+			end.Store(time.Now().Add(stall).UnixNano())
 		}
-		time.Sleep(time.Until(time.Unix(0, gate.Load())))
-		bare("}").ServeHTTP(w, r)
+		time.Sleep(time.Until(time.Unix(0, end.Load())))
+		bareHandler("}").ServeHTTP(w, r)
 	}))
-	latencies, err := openLoop(t.Context(), address, 4, 200, time.Second, requestsTo(address, []string{"a"}))
+	latencies, err := openLoop(t.Context(), address, 4, 200, time.Second, predictRequests(address, []string{"a"}))
 	if err != nil || len(latencies) != 200 {
 		t.Fatalf("%d latencies, %v", len(latencies), err)
 	}
-	// 60 requests were due during the standstill, half of them in its first half.
+	// 60 requests are due during the stall, half of them in its first half.
 	slow := 0
 	for _, l := range latencies {
-		if time.Duration(l) > stop/2 {
+		if time.Duration(l) > stall/2 {
 			slow++
 		}
 	}
 	if slow < 25 {
-		t.Errorf("%d of 200 waited for half of the standstill, want about 30", slow)
+		t.Errorf("%d of 200 requests took longer than half of the stall, want about 30", slow)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := openLoop(ctx, address, 1, 100, time.Second, requestsTo(address, []string{"a"})); err == nil {
+	if _, err := openLoop(ctx, address, 1, 100, time.Second, predictRequests(address, []string{"a"})); err == nil {
 		t.Error("canceled: no error")
 	}
 }

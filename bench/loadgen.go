@@ -15,13 +15,22 @@ import (
 	"time"
 )
 
-// request is POST /predict for a user, as bytes.
-func request(address, userID string) []byte {
+// predictRequest returns the bytes of POST /predict for a user.
+func predictRequest(address, userID string) []byte {
 	body := fmt.Sprintf(`{"user_id":%q}`, userID)
 	return fmt.Appendf(nil, "POST /predict HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", address, len(body), body)
 }
 
-// A client sends requests on one connection, one after the other.
+// predictRequests returns a request for each user.
+func predictRequests(address string, users []string) [][]byte {
+	requests := make([][]byte, len(users))
+	for i, u := range users {
+		requests[i] = predictRequest(address, u)
+	}
+	return requests
+}
+
+// A client sends requests on one connection, one at a time.
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -35,9 +44,9 @@ func dial(ctx context.Context, address string) (*client, error) {
 	return &client{conn, bufio.NewReader(conn)}, nil
 }
 
-// do sends a request and reads the answer, of which it returns the body if keep
-// is not nil.
-func (c *client) do(request []byte, keep io.Writer) error {
+// do sends a request and reads the response, which must be 200 OK. It copies the body
+// to w, unless w is nil.
+func (c *client) do(request []byte, w io.Writer) error {
 	if err := c.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return err
 	}
@@ -49,7 +58,7 @@ func (c *client) do(request []byte, keep io.Writer) error {
 		return err
 	}
 	if !strings.HasPrefix(string(line), "HTTP/1.1 200 ") {
-		return fmt.Errorf("answer %q", line)
+		return fmt.Errorf("response %q, want 200", line)
 	}
 	length := -1
 	for {
@@ -68,25 +77,28 @@ func (c *client) do(request []byte, keep io.Writer) error {
 		}
 	}
 	if length < 0 {
-		return errors.New("an answer without Content-Length")
+		return errors.New("response has no Content-Length")
 	}
-	if keep != nil {
-		_, err = io.CopyN(keep, c.in, int64(length))
+	if w != nil {
+		_, err = io.CopyN(w, c.in, int64(length))
 		return err
 	}
 	_, err = c.in.Discard(length)
 	return err
 }
 
-// closedLoop sends count requests on some connections, each as soon as the last
-// one of its connection was answered, for at most the time given; it returns the
-// answers a second.
+// closedLoop sends count requests, for at most the time given. Each connection sends
+// its next request when the one before is answered. It returns the answers per second.
 func closedLoop(ctx context.Context, address string, connections, count int, limit time.Duration, requests [][]byte) (float64, error) {
 	var next, done atomic.Int64
 	start := time.Now()
-	err := together(ctx, address, connections, func(c *client) error {
-		for i := next.Add(1) - 1; i < int64(count) && time.Since(start) < limit && ctx.Err() == nil; i = next.Add(1) - 1 {
-			if err := c.do(requests[i%int64(len(requests))], nil); err != nil {
+	err := onConnections(ctx, address, connections, func(c *client) error {
+		for time.Since(start) < limit && ctx.Err() == nil {
+			i := int(next.Add(1) - 1)
+			if i >= count {
+				break
+			}
+			if err := c.do(requests[i%len(requests)], nil); err != nil {
 				return err
 			}
 			done.Add(1)
@@ -96,8 +108,8 @@ func closedLoop(ctx context.Context, address string, connections, count int, lim
 	return float64(done.Load()) / time.Since(start).Seconds(), err
 }
 
-// together runs f on connections of their own and joins their errors.
-func together(ctx context.Context, address string, connections int, f func(*client) error) error {
+// onConnections runs f concurrently on new connections and joins the errors.
+func onConnections(ctx context.Context, address string, connections int, f func(*client) error) error {
 	var wait sync.WaitGroup
 	errs := make([]error, connections)
 	for i := range connections {
@@ -115,18 +127,17 @@ func together(ctx context.Context, address string, connections int, f func(*clie
 	return errors.Join(errs...)
 }
 
-// openLoop sends requests at a fixed rate, whether answers come or not, and
-// returns each answer's latency in nanoseconds from the moment when its request
-// was due: a server that stands still is charged for all who would have come
-// meanwhile. Requests for which no connection is free wait for one, and the
-// wait counts.
+// openLoop sends requests at a fixed rate, independent of the answers, and returns the
+// latency of each answer in nanoseconds since its request was due. So a server that
+// stalls delays all requests that are due during the stall (no coordinated omission).
+// The time that a request waits for a free connection is part of its latency.
 func openLoop(ctx context.Context, address string, connections int, rate float64, length time.Duration, requests [][]byte) ([]int64, error) {
 	count := int(rate * length.Seconds())
 	if count < 1 {
-		return nil, fmt.Errorf("a rate of %g/s for %v", rate, length)
+		return nil, fmt.Errorf("no request at %g/s in %v", rate, length)
 	}
 	latencies := make([]int64, count)
-	due := make(chan int, count) // never full: the pacer never waits for a server
+	due := make(chan int, count) // never full, so that the pacer does not block
 	ctx, cancel := context.WithTimeout(ctx, 3*length+10*time.Second)
 	defer cancel()
 	start := time.Now().Add(50 * time.Millisecond)
@@ -134,7 +145,7 @@ func openLoop(ctx context.Context, address string, connections int, rate float64
 	var paced sync.WaitGroup
 	paced.Go(func() {
 		defer close(due)
-		runtime.LockOSThread() // its sleep is the system's, finer than the scheduler's
+		runtime.LockOSThread() // sleep blocks the thread
 		defer runtime.UnlockOSThread()
 		for i := 0; i < count; {
 			if wait := at(i) - time.Since(start); wait > 0 {
@@ -148,7 +159,7 @@ func openLoop(ctx context.Context, address string, connections int, rate float64
 			}
 		}
 	})
-	err := together(ctx, address, connections, func(c *client) error {
+	err := onConnections(ctx, address, connections, func(c *client) error {
 		for i := range due {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -165,14 +176,14 @@ func openLoop(ctx context.Context, address string, connections int, rate float64
 	return latencies, err
 }
 
-// answerOf returns the body of one answer.
-func answerOf(ctx context.Context, address, userID string) (string, error) {
+// postPredict returns the body of the answer for a user.
+func postPredict(ctx context.Context, address, userID string) (string, error) {
 	c, err := dial(ctx, address)
 	if err != nil {
 		return "", err
 	}
 	defer c.conn.Close()
 	var body strings.Builder
-	err = c.do(request(address, userID), &body)
+	err = c.do(predictRequest(address, userID), &body)
 	return body.String(), err
 }

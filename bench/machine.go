@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// A machine is where the figures come from.
+// A machine describes the system that the figures were measured on.
 type machine struct {
 	CPU   string            `json:"cpu"`
 	Cores int               `json:"cores"`
 	OS    string            `json:"os"`
 	Go    string            `json:"go"`
 	Load  string            `json:"load,omitempty"`  // the system's load averages before the run
-	Peers map[string]string `json:"peers,omitempty"` // name to version
+	Peers map[string]string `json:"peers,omitempty"` // version by name
 }
 
-// thisMachine tells what the system tells.
+// thisMachine describes this system, as far as it can be read.
 func thisMachine() machine {
 	m := machine{
 		CPU: valueOf("/proc/cpuinfo", "model name", ":"), Cores: runtime.NumCPU(),
@@ -46,7 +46,7 @@ func (m machine) String() string {
 	return s
 }
 
-// valueOf returns the value of the first line of a file that starts with key.
+// valueOf returns the value of the first line "key separator value" of a file, or "".
 func valueOf(file, key, separator string) string {
 	text, err := os.ReadFile(filepath.FromSlash(file))
 	if err != nil {
@@ -61,12 +61,13 @@ func valueOf(file, key, separator string) string {
 	return ""
 }
 
-// moduleVersion is the version of a module that this program was built with.
+// moduleVersion returns the version of a module in this program, or the commit of a
+// version without a tag.
 func moduleVersion(path string) string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
 			if m.Path == path {
-				return m.Version
+				return m.Version[strings.LastIndexByte(m.Version, '-')+1:]
 			}
 		}
 	}

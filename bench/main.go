@@ -1,17 +1,19 @@
-// Command bench compares basket with what else does the same, side by side and
-// in turns, and says which bars are met.
+// Command bench compares basket with other libraries and programs that do the same
+// work, and reports which bars are met. The programs are measured in alternating
+// order.
 //
 //	go -C bench run . [--setup] [--only REGEXP] [--rounds N] [--json FILE]
 //
-// Peers are external programs, which --setup or peers.sh fetches and builds into
-// bench/work; without them their comparisons are left out, and named. Before
-// engines are compared their answers are: no figure is that of a wrong answer.
-// A bar that is not met does not fail the run, but with --strict; a wrong answer
-// always does.
+// Peers are external programs. --setup, or the script peers.sh, installs and builds
+// them in bench/work; comparisons whose peer is missing are skipped and listed.
+// The predictions of all engines are compared before their speed is measured, so a
+// figure never belongs to a wrong prediction. A wrong prediction fails the run; a
+// bar that is not met fails it with --strict only.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -24,21 +26,24 @@ import (
 	"time"
 )
 
-// childArg makes this program one of the servers that it compares.
+// childArg, as the first argument, runs this program as one of the servers that the
+// http comparison measures.
 const childArg = "child"
 
-// A bench is a run.
+// A bench is a run of the comparisons.
 type bench struct {
-	root, shared string // the project, and the larger data
-	peers, temp  string // what peers.sh made, and scratch
-	only         *regexp.Regexp
-	rounds       int
-	clock        string // of what one process does on its own: wall or cpu
-	now          clock  // the same
-	strict       bool
-	length       time.Duration // of a turn of load on a server
-	large        bool          // the larger data is there: bars count
-	report       report
+	root   string // the project's folder
+	shared string // the folder of the large models and data
+	peers  string // the folder that peers.sh fills
+	temp   string // a temporary folder
+	only   *regexp.Regexp
+	rounds int
+	clock  string // "wall" or "cpu": how work within one process is measured
+	now    clock  // the clock of that name
+	strict bool
+	length time.Duration // of one load measurement of a server
+	large  bool          // the large models and data exist, so that the bars apply
+	report report
 }
 
 func main() {
@@ -65,29 +70,24 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	b := &bench{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&b.root, "root", "", "the project's folder; found from the working directory if empty")
-	f.StringVar(&b.shared, "shared", "", "folder of the larger data and models; ../shared beside the project if empty")
-	f.StringVar(&b.peers, "peers", "", "folder of the peers; bench/work of the project if empty")
-	only := f.String("only", "", "only comparisons whose name matches this regular expression")
-	f.IntVar(&b.rounds, "rounds", 7, "rounds of turns")
-	f.DurationVar(&b.length, "length", 2*time.Second, "length of a turn of load on a server, in whole seconds")
-	file := f.String("json", "", "write the report to this file too, for machines")
-	f.StringVar(&b.clock, "clock", "wall", "wall, or cpu: what one process does on its own by its processor time, for a machine that others use meanwhile")
-	setup := f.Bool("setup", false, "set the peers up first, by peers.sh")
+	f.StringVar(&b.root, "root", "..", "the project's folder")
+	f.StringVar(&b.shared, "shared", "", "folder of the large data and models; default: ../shared of the project")
+	f.StringVar(&b.peers, "peers", "", "folder of the peers; default: bench/work of the project")
+	only := f.String("only", "", "run only the comparisons whose names match this regular expression")
+	f.IntVar(&b.rounds, "rounds", 7, "measurements of each program")
+	f.DurationVar(&b.length, "length", 2*time.Second, "length of each load measurement of a server, in whole seconds")
+	file := f.String("json", "", "also write the report to this file, as JSON")
+	f.StringVar(&b.clock, "clock", "wall", "wall or cpu; cpu measures work within one process by its CPU time, for a machine that is shared")
+	setup := f.Bool("setup", false, "run peers.sh first")
 	f.BoolVar(&b.strict, "strict", false, "fail if a bar is not met")
-	limit := f.Duration("limit", time.Hour, "end the run after this time")
+	limit := f.Duration("limit", time.Hour, "stop the run after this time")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if f.NArg() > 0 || b.rounds < 1 || b.length < time.Second || b.length%time.Second != 0 {
-		return fmt.Errorf("want no arguments, at least one round and whole seconds of load: see --help")
+		return errors.New("want no arguments, --rounds of at least 1 and --length in whole seconds: see --help")
 	}
-	switch b.clock {
-	case "wall":
-		b.now = wallTime
-	case "cpu":
-		b.now = cpuTime
-	default:
+	if b.now = clocks[b.clock]; b.now == nil {
 		return fmt.Errorf("--clock %s: want wall or cpu", b.clock)
 	}
 	if b.only, err = regexp.Compile(*only); err != nil {
@@ -109,47 +109,52 @@ func run(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.temp)) }()
 
 	b.report = report{Time: time.Now().UTC().Truncate(time.Second), Machine: thisMachine(), Rounds: b.rounds, Clock: b.clock}
-	b.report.Data = "the larger models and the shop of 155,518 orders"
+	b.report.Data = "the large models, and 155,518 orders"
 	if !b.large {
-		b.report.Data = "the small models of testdata and the demo shop: the larger data is not there, so that only the bars of the demo shop's start are judged"
-		b.say("%s is not there: taking the small models of testdata and the demo shop instead", b.shared)
+		b.report.Data = "the small models of testdata and the demo shop, because the large data is missing; only the bar of the demo server's start applies"
+		b.logf("%s has no large data: using the small models of testdata and the demo shop", b.shared)
 	}
-	b.all(ctx)
+	b.runAll(ctx)
 	fmt.Println()
 	if err := b.report.write(os.Stdout); err != nil {
 		return err
 	}
 	if *file != "" {
-		if err := b.writeJSON(*file); err != nil {
+		text, err := json.MarshalIndent(&b.report, "", " ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(*file, append(text, '\n'), 0o644); err != nil {
 			return err
 		}
 	}
 	return errors.Join(ctx.Err(), b.outcome())
 }
 
-// all makes every comparison that is wanted.
-func (b *bench) all(ctx context.Context) {
+// runAll runs the selected comparisons.
+func (b *bench) runAll(ctx context.Context) {
 	for _, c := range engineCases {
-		b.engines(ctx, c)
+		name := "engine: " + b.modelName(c.large, c.small)
+		b.record(name, b.engines(ctx, name, c))
 	}
-	b.twoCores(ctx)
-	b.predictor(ctx)
-	b.load(ctx)
-	b.features(ctx)
-	b.http(ctx)
-	b.start(ctx)
-	b.memory(ctx)
+	b.record("two cores", b.twoCores(ctx))
+	b.record("predictor", b.predictor(ctx))
+	b.record("load", b.load(ctx))
+	b.record("features", b.features(ctx))
+	b.record("http", b.http(ctx))
+	b.record("start", b.start(ctx))
+	b.record("memory", b.memory(ctx))
 }
 
-// outcome is the run's error.
+// outcome returns the error of a finished run.
 func (b *bench) outcome() error {
 	if n := len(b.report.Failures); n > 0 {
-		return fmt.Errorf("%d comparisons failed: see FAILED above", n)
+		return fmt.Errorf("%d comparisons failed: see the lines with FAILED above", n)
 	}
 	var missed []string
 	for _, r := range b.report.Results {
 		if r.Met != nil && !*r.Met {
-			missed = append(missed, fmt.Sprintf("%s and %s", r.Name, r.Peer))
+			missed = append(missed, fmt.Sprintf("%s vs %s", r.Name, r.Peer))
 		}
 	}
 	if b.strict && len(missed) > 0 {
@@ -158,27 +163,8 @@ func (b *bench) outcome() error {
 	return nil
 }
 
-func (b *bench) writeJSON(path string) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(b.report.writeJSON(f), f.Close())
-}
-
-// findFolders fills in what the flags left empty.
+// findFolders sets the folders that no flag gives, and makes all of them absolute.
 func (b *bench) findFolders() error {
-	if b.root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			return err
-		}
-		for b.root = dir; !isProject(b.root); b.root = filepath.Dir(b.root) {
-			if b.root == filepath.Dir(b.root) {
-				return fmt.Errorf("%s is not in the project: give it by --root", dir)
-			}
-		}
-	}
 	if b.shared == "" {
 		b.shared = filepath.Join(b.root, "..", "shared")
 	}
@@ -193,7 +179,7 @@ func (b *bench) findFolders() error {
 		*folder = path
 	}
 	if !isProject(b.root) {
-		return fmt.Errorf("%s is not the project's folder", b.root)
+		return fmt.Errorf("%s is not the project's folder: run in bench, or set --root", b.root)
 	}
 	_, models := os.Stat(filepath.Join(b.shared, "models", "lgbm-regression.txt"))
 	_, data := os.Stat(filepath.Join(b.shared, "data", "full"))
@@ -210,60 +196,65 @@ func (b *bench) source(name string) string { return filepath.Join(b.root, "bench
 func (b *bench) peer(name string) string   { return filepath.Join(b.peers, name) }
 func (b *bench) python() string            { return b.peer(filepath.Join("venv", "bin", "python")) }
 
-func errNotSetUp(what string) error {
-	return fmt.Errorf("%s is not there: set the peers up by bench/peers.sh", filepath.Base(what))
+func errNotInstalled(path string) error {
+	return skipError{fmt.Errorf("%s is missing: run bench/peers.sh", filepath.Base(path))}
 }
 
-// wanted reports whether a comparison's name is chosen.
-func (b *bench) wanted(name string) bool { return b.only.MatchString(name) }
+// selected reports whether --only matches a comparison's name.
+func (b *bench) selected(name string) bool { return b.only.MatchString(name) }
 
-// say tells how far the run is.
-func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+// logf reports the run's progress.
+func (b *bench) logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-func (b *bench) leave(name string, why error) {
-	b.report.LeftOut = append(b.report.LeftOut, leftOut{name, why.Error()})
-	b.say("  left out: %s: %v", name, why)
-}
+// A skipError is the reason why a comparison cannot run here.
+type skipError struct{ error }
 
-func (b *bench) fail(name string, why error) {
-	b.report.Failures = append(b.report.Failures, leftOut{name, why.Error()})
-	b.say("  FAILED: %s: %v", name, why)
-}
-
-// add judges a result, if the bars are for the data that is there, and keeps it.
-func (b *bench) add(r result) {
-	if b.large || strings.HasPrefix(r.Name, "start:") {
-		r.judge()
-	}
-	b.report.Results = append(b.report.Results, r)
-}
-
-// compare lets the sides, of which the first is ours, take turns, and adds a
-// result for each peer, which finish completes. It returns our measurements.
-func (b *bench) compare(ctx context.Context, name string, u unit, sides []side, finish func(peer int, r *result)) []float64 {
-	values, errs := turns(ctx, b.rounds, sides)
-	if errs[0] != nil {
-		b.fail(name, errs[0])
-		return nil
-	}
-	for i := range sides[1:] {
-		if err := errs[i+1]; err != nil {
-			b.leave(name+" and "+sides[i+1].name, err)
-			continue
-		}
-		r := newResult(name, u, values[0], sides[i+1], values[i+1], nil)
-		finish(i, &r)
-		b.add(r)
-	}
-	return values[0]
-}
-
-// alone measures ours against a bar.
-func (b *bench) alone(ctx context.Context, name string, u unit, limit *bar, turn func(context.Context) (float64, error)) {
-	values, errs := turns(ctx, b.rounds, []side{{"basket", "", turn}})
-	if errs[0] != nil {
-		b.fail(name, errs[0])
+// record adds a comparison's error, if there is one, to the report.
+func (b *bench) record(name string, err error) {
+	if err == nil {
 		return
 	}
-	b.add(newResult(name, u, values[0], side{}, nil, limit))
+	if _, ok := errors.AsType[skipError](err); ok {
+		b.report.Skipped = append(b.report.Skipped, problem{name, err.Error()})
+		b.logf("  skipped: %s: %v", name, err)
+		return
+	}
+	b.report.Failures = append(b.report.Failures, problem{name, err.Error()})
+	b.logf("  FAILED: %s: %v", name, err)
+}
+
+// add adds results to the report, judged if their bars apply to the data.
+func (b *bench) add(results ...result) {
+	for _, r := range results {
+		if b.large || strings.HasPrefix(r.Name, "start:") {
+			r.judge()
+		}
+		b.report.Results = append(b.report.Results, r)
+	}
+}
+
+// compare measures the candidates, of which the first is ours. It returns our
+// measurements, and a result for each peer that did not fail.
+func (b *bench) compare(ctx context.Context, name string, u unit, candidates ...candidate) (ours []float64, results []result) {
+	b.logf("%s", name)
+	values, errs := interleave(ctx, b.rounds, candidates)
+	if errs[0] != nil {
+		b.record(name, errs[0])
+		return nil, nil
+	}
+	for i, peer := range candidates[1:] {
+		if err := errs[i+1]; err != nil {
+			b.record(name+" vs "+peer.name, skipError{err})
+			continue
+		}
+		results = append(results, newResult(name, u, values[0], peer, values[i+1], peer.bar))
+	}
+	return values[0], results
+}
+
+// measureOurs measures ours without a peer.
+func (b *bench) measureOurs(ctx context.Context, name string, u unit, limit *bar, measure measureFunc) {
+	if ours, _ := b.compare(ctx, name, u, candidate{name: "basket", measure: measure}); ours != nil {
+		b.add(newResult(name, u, ours, candidate{}, nil, limit))
+	}
 }

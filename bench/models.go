@@ -4,63 +4,52 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/basket-go/basket/basketparquet"
 )
 
-// batchSize is the number of rows of a batch.
-const batchSize = 12_000
-
-// A workload is a model file and rows for it.
+// A workload is a model file with rows for it.
 type workload struct {
-	name     string
 	path     string
 	columns  int
 	rows     []float64 // row-major, batchSize of them
-	distinct int       // how many rows there were before they were repeated
+	distinct int       // the first distinct rows are repeated to fill a batch
 	want     []float64 // the library's own predictions of the distinct rows
-	file     string    // where rows are, for peers
+	file     string    // holds rows, for the peers
 }
 
-// loadWorkload finds a model by its name among the large ones, or the small one
-// that stands in for it.
-func (b *bench) loadWorkload(name, small string) (*workload, error) {
-	w := &workload{name: name}
+// loadWorkload loads the large model of a name or, if the large data is missing, the
+// small one of testdata that replaces it.
+func (b *bench) loadWorkload(large, small string) (*workload, error) {
+	w := &workload{}
 	var err error
 	if b.large {
-		w.path, err = one(filepath.Join(b.shared, "models", name+".*"), ".txt", ".json", ".joblib")
-		if err == nil {
-			err = w.readGolden(filepath.Join(b.shared, "models", name+".golden.parquet"))
+		if w.path, err = findModel(filepath.Join(b.shared, "models", large+".*")); err == nil {
+			err = w.readGolden(filepath.Join(b.shared, "models", large+".golden.parquet"))
 		}
-	} else {
-		if small == "" {
-			return nil, fmt.Errorf("no small model stands in for it, and %s is not there", b.shared)
-		}
-		folder := filepath.Join(b.root, "testdata", "models", small)
-		w.path, err = one(filepath.Join(folder, "model.*"), ".txt", ".json", ".joblib")
-		if err == nil {
-			err = w.readCSV(folder)
-		}
+	} else if folder := filepath.Join(b.root, "testdata", "models", small); small == "" {
+		err = errors.New("testdata has no small model for it")
+	} else if w.path, err = findModel(filepath.Join(folder, "model.*")); err == nil {
+		err = w.readTestdata(folder)
 	}
 	if err != nil {
-		return nil, err
+		return nil, skipError{err}
 	}
 	if w.columns == 0 || len(w.rows) == 0 || len(w.rows)%w.columns != 0 || len(w.want)*w.columns != len(w.rows) {
 		return nil, fmt.Errorf("%s: %d values and %d predictions for rows of %d columns", w.path, len(w.rows), len(w.want), w.columns)
 	}
-	w.distinct = len(w.rows) / w.columns
-	for len(w.rows) < batchSize*w.columns {
-		w.rows = append(w.rows, w.rows[:min(len(w.rows), batchSize*w.columns-len(w.rows))]...)
-	}
-	w.rows = w.rows[:batchSize*w.columns]
-	w.distinct = min(w.distinct, batchSize)
-	w.file = filepath.Join(b.temp, name+".rows")
+	w.distinct = min(len(w.want), batchSize)
+	w.want = w.want[:w.distinct]
+	w.rows = slices.Repeat(w.rows, (batchSize+w.distinct-1)/w.distinct)[:batchSize*w.columns]
+	w.file = filepath.Join(b.temp, large+".rows")
 	raw := make([]byte, 0, 8*len(w.rows))
 	for _, v := range w.rows {
 		raw = binary.NativeEndian.AppendUint64(raw, math.Float64bits(v))
@@ -68,29 +57,28 @@ func (b *bench) loadWorkload(name, small string) (*workload, error) {
 	return w, os.WriteFile(w.file, raw, 0o600)
 }
 
-// title is the name of the model that is taken: the large one, or the small one
-// in its stead.
-func (b *bench) title(large, small string) string {
+// modelName returns the name of the model that loadWorkload loads.
+func (b *bench) modelName(large, small string) string {
 	if b.large || small == "" {
 		return large
 	}
 	return small
 }
 
-// one returns the file that matches and has one of the extensions.
-func one(pattern string, extensions ...string) (string, error) {
+// findModel returns the first file that matches and has the extension of a model.
+func findModel(pattern string) (string, error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil {
 		return "", err
 	}
-	for _, e := range extensions {
+	for _, extension := range []string{".txt", ".json", ".joblib"} {
 		for _, f := range files {
-			if filepath.Ext(f) == e {
+			if filepath.Ext(f) == extension {
 				return f, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("%s: no such model", pattern)
+	return "", fmt.Errorf("%s: no model file", pattern)
 }
 
 // readGolden reads the columns x0, x1, ... and y of a parquet file.
@@ -132,8 +120,8 @@ func isInput(column string) bool {
 	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// readCSV reads rows.csv and the column y of want.csv.
-func (w *workload) readCSV(folder string) error {
+// readTestdata reads rows.csv and the column y of want.csv.
+func (w *workload) readTestdata(folder string) error {
 	header, rows, err := readCSV(filepath.Join(folder, "rows.csv"))
 	if err != nil {
 		return err
@@ -151,7 +139,7 @@ func (w *workload) readCSV(folder string) error {
 	return nil
 }
 
-// readCSV reads numbers; an empty one is NaN.
+// readCSV reads a file of numbers with a header. An empty field is NaN.
 func readCSV(path string) (header []string, values []float64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -179,7 +167,7 @@ func readCSV(path string) (header []string, values []float64, err error) {
 	return records[0], values, nil
 }
 
-// readFloats reads a file of float64 in the machine's order.
+// readFloats reads a file of float64 in the machine's byte order.
 func readFloats(path string) ([]float64, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -192,12 +180,12 @@ func readFloats(path string) ([]float64, error) {
 	return values, nil
 }
 
-// differs compares predictions and returns what is wrong with them, or "". A
-// tolerance of zero wants equal bits; else it is relative to the larger of 1 and
-// the wanted value.
-func differs(got, want []float64, tolerance float64) string {
+// checkEqual compares predictions. A tolerance of zero means equal to the last bit,
+// where any NaN equals any other; otherwise the tolerance is relative to the larger of
+// 1 and the absolute value wanted.
+func checkEqual(what string, got, want []float64, tolerance float64) error {
 	if len(got) != len(want) {
-		return fmt.Sprintf("%d predictions, want %d", len(got), len(want))
+		return fmt.Errorf("%s: %d predictions, want %d", what, len(got), len(want))
 	}
 	wrong, first := 0, -1
 	for i := range got {
@@ -210,7 +198,7 @@ func differs(got, want []float64, tolerance float64) string {
 		}
 	}
 	if wrong == 0 {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("%d of %d predictions differ; the first is that of row %d: %v, want %v", wrong, len(got), first, got[first], want[first])
+	return fmt.Errorf("%s: %d of %d predictions are wrong, first in row %d: %v, want %v", what, wrong, len(got), first, got[first], want[first])
 }

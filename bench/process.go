@@ -14,18 +14,17 @@ import (
 	"time"
 )
 
-// A process is a program that stays alive and answers one line for each line
-// that it is told; see peers/driver.h. It is not safe for concurrent use.
+// A process is a running program that answers each line of its input by one line of
+// output; see peers/driver.h. It is not safe for concurrent use.
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
-	lines  chan string // what it says; closed when it says no more
+	lines  chan string // its output; closed at the end of it
 	stderr *tail
-	first  string // its first line without "ready "
+	ready  string // the rest of the line that startProcess waited for
 }
 
-// startProcess starts a program and waits for its first line, which must start
-// with prefix.
+// startProcess starts a program and waits for a line that starts with prefix.
 func startProcess(ctx context.Context, limit time.Duration, prefix string, name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, name, args...), lines: make(chan string), stderr: &tail{}}
 	p.cmd.Env = append(os.Environ(), "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "MKL_NUM_THREADS=1")
@@ -49,50 +48,48 @@ func startProcess(ctx context.Context, limit time.Duration, prefix string, name 
 			p.lines <- s.Text()
 		}
 	}()
-	line, err := p.line(limit, prefix)
-	if err != nil {
+	if p.ready, err = p.readLine(limit, prefix); err != nil {
 		p.kill()
 		return nil, err
 	}
-	p.first = line
 	return p, nil
 }
 
-// startPeer starts a peer, which measures by the same clock as ours.
+// startPeer starts a peer, which measures by the clock of this run.
 func (b *bench) startPeer(ctx context.Context, name string, args ...string) (*process, error) {
 	return startProcess(ctx, 2*time.Minute, "ready ", name, append(args, b.clock)...)
 }
 
-// line waits for a line that starts with prefix and returns the rest of it.
-func (p *process) line(limit time.Duration, prefix string) (string, error) {
+// readLine waits for a line that starts with prefix and returns the rest of it.
+func (p *process) readLine(limit time.Duration, prefix string) (string, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				return "", fmt.Errorf("it ended: %s", p.stderr)
+				return "", fmt.Errorf("process exited: %s", p.stderr)
 			}
 			if rest, ok := strings.CutPrefix(line, prefix); ok {
 				return rest, nil
 			}
 		case <-timer.C:
 			p.kill()
-			return "", fmt.Errorf("no answer within %v: it was ended", limit)
+			return "", fmt.Errorf("no answer within %v: process killed", limit)
 		}
 	}
 }
 
-// ask tells the process a line and returns its answer.
+// ask sends a line to the process and returns its answer.
 func (p *process) ask(limit time.Duration, format string, args ...any) (string, error) {
 	if _, err := fmt.Fprintf(p.stdin, format+"\n", args...); err != nil {
-		return "", fmt.Errorf("it ended: %s", p.stderr)
+		return "", fmt.Errorf("process exited: %s", p.stderr)
 	}
-	return p.line(limit, "")
+	return p.readLine(limit, "")
 }
 
-// measure asks for a number.
-func (p *process) measure(format string, args ...any) (float64, error) {
+// askNumber sends a line that is answered by a number.
+func (p *process) askNumber(format string, args ...any) (float64, error) {
 	answer, err := p.ask(2*time.Minute, format, args...)
 	if err != nil {
 		return 0, err
@@ -100,44 +97,42 @@ func (p *process) measure(format string, args ...any) (float64, error) {
 	return strconv.ParseFloat(answer, 64)
 }
 
-// close ends the process by the end of its input, or else by its ID, and
-// returns what it said last.
-func (p *process) close() string {
+// close closes the input of the process and waits for its exit; after 10 seconds it
+// kills the process. It returns an error if the process fails.
+func (p *process) close() error {
 	_ = p.stdin.Close()
 	timer := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
-	last := ""
-	for line := range p.lines {
-		last = line
+	for range p.lines { // Wait must not be called before all output is read
 	}
-	_ = p.cmd.Wait()
-	return last
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("%w: %s", err, p.stderr)
+	}
+	return nil
 }
 
-// kill ends the process by its ID, and waits for its end.
+// kill kills the process and waits for its exit.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	for range p.lines { // its reader must be done before Wait
+	for range p.lines {
 	}
 	_ = p.cmd.Wait()
 }
 
-// command runs a program to its end and returns what it printed.
-func command(ctx context.Context, limit time.Duration, dir, name string, args ...string) (string, error) {
+// runCommand runs a program to its end and returns its output.
+func runCommand(ctx context.Context, limit time.Duration, dir, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.WaitDelay = dir, 5*time.Second
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		t := tail{}
-		_, _ = t.Write(exit.Stderr)
-		err = fmt.Errorf("%s: %w: %s", name, err, &t)
+		err = fmt.Errorf("%s: %w: %s", name, err, lastLine(exit.Stderr))
 	}
 	return string(out), err
 }
 
-// A tail keeps the end of what is written to it.
+// A tail keeps the last bytes that are written to it.
 type tail struct {
 	mu   sync.Mutex
 	text []byte
@@ -155,6 +150,10 @@ func (t *tail) Write(b []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	text := strings.TrimSpace(string(t.text))
-	return text[strings.LastIndexByte(text, '\n')+1:]
+	return lastLine(t.text)
+}
+
+func lastLine(text []byte) string {
+	s := strings.TrimSpace(string(text))
+	return s[strings.LastIndexByte(s, '\n')+1:]
 }

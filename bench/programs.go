@@ -13,111 +13,106 @@ import (
 	"time"
 )
 
-// start measures examples/server from the start of the process to its first
-// answer: its own work, and the time that goes by.
-func (b *bench) start(ctx context.Context) {
-	work, wall := "start: examples/server, user + system time", "start: examples/server, to its first answer"
-	if !b.wanted(work) && !b.wanted(wall) {
-		return
+// start measures examples/server from the start of the process to its first answer,
+// in CPU time and in wall time.
+func (b *bench) start(ctx context.Context) error {
+	cpu, wall := "start: examples/server, CPU time to the first answer", "start: examples/server, wall time to the first answer"
+	if !b.selected(cpu) && !b.selected(wall) {
+		return nil
 	}
-	server := filepath.Join(b.temp, "server"+executable())
-	if _, err := command(ctx, 5*time.Minute, b.root, "go", "build", "-o", server, "./examples/server"); err != nil {
-		b.leave(work, err)
-		return
+	server := filepath.Join(b.temp, "server"+executableSuffix())
+	if _, err := runCommand(ctx, 5*time.Minute, b.root, "go", "build", "-o", server, "./examples/server"); err != nil {
+		return skipError{err}
 	}
 	rows, err := shop{data: filepath.Join(b.root, "examples", "server", "demo")}.rows()
 	if err != nil {
-		b.fail(work, err)
-		return
+		return err
 	}
-	b.say("%s", work)
 	var walls []float64
-	b.alone(ctx, work, nanoseconds, under(nanoseconds, 50e6), func(ctx context.Context) (float64, error) {
+	b.measureOurs(ctx, cpu, nanoseconds, maxValue(nanoseconds, 50e6), func(ctx context.Context) (float64, error) {
 		start := time.Now()
 		p, err := startProcess(ctx, time.Minute, "Serving on ", server, "-addr", "127.0.0.1:0")
 		if err != nil {
 			return 0, err
 		}
-		address, _, _ := strings.Cut(p.first, ". ")
-		_, err = answerOf(ctx, address, rows[0].UserID)
-		took := time.Since(start)
-		p.kill() // by its process ID; at once, so that nothing is added
+		address, _, _ := strings.Cut(p.ready, ". ")
+		_, err = postPredict(ctx, address, rows[0].UserID)
+		elapsed := time.Since(start)
+		p.kill() // at once, so that the shutdown costs no CPU time
 		if err != nil {
 			return 0, err
 		}
-		walls = append(walls, float64(took))
+		walls = append(walls, float64(elapsed))
 		return float64(p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()), nil
 	})
-	if len(walls) > 0 && b.wanted(wall) {
-		b.add(newResult(wall, nanoseconds, walls, side{}, nil, nil))
+	if len(walls) > 0 && b.selected(wall) {
+		b.add(newResult(wall, nanoseconds, walls, candidate{}, nil, nil))
 	}
+	return nil
 }
 
-// memory measures the resident memory of the command that serves a shop, after
-// requests for its users.
-func (b *bench) memory(ctx context.Context) {
-	after, peak := "memory: basket serve, after 10,000 requests", "memory: basket serve, at its peak"
-	if !b.wanted(after) && !b.wanted(peak) {
-		return
+// memory measures the resident memory of "basket serve" after requests for its users.
+func (b *bench) memory(ctx context.Context) error {
+	const requestCount = 10_000
+	after, peak := "memory: basket serve, after 10,000 requests", "memory: basket serve, peak"
+	if !b.selected(after) && !b.selected(peak) {
+		return nil
 	}
 	if _, err := os.Stat("/proc/self/status"); err != nil {
-		b.leave(after, errors.New("this system has no /proc"))
-		return
+		return skipError{errors.New("this system has no /proc")}
 	}
-	program := filepath.Join(b.temp, "basket"+executable())
-	if _, err := command(ctx, 5*time.Minute, filepath.Join(b.root, "cmd", "basket"), "go", "build", "-o", program, "."); err != nil {
-		b.leave(after, err)
-		return
+	program := filepath.Join(b.temp, "basket"+executableSuffix())
+	if _, err := runCommand(ctx, 5*time.Minute, filepath.Join(b.root, "cmd", "basket"), "go", "build", "-o", program, "."); err != nil {
+		return skipError{err}
 	}
 	s := b.shop()
 	rows, err := s.rows()
 	if err != nil {
-		b.fail(after, err)
-		return
+		return err
 	}
-	b.say("%s", after)
+	users := make([]string, len(rows))
+	for i, r := range rows {
+		users[i] = r.UserID
+	}
 	var peaks []float64
-	b.alone(ctx, after, bytes, under(bytes, 40<<20), func(ctx context.Context) (float64, error) {
+	b.measureOurs(ctx, after, bytes, maxValue(bytes, 40<<20), func(ctx context.Context) (float64, error) {
 		p, err := startProcess(ctx, time.Minute, "serving on http://", program, "serve", "--data", s.data, "--model", s.model, "--addr", "127.0.0.1:0")
 		if err != nil {
 			return 0, err
 		}
 		defer p.kill()
-		var requests [][]byte
-		for _, r := range rows {
-			requests = append(requests, request(p.first, r.UserID))
-		}
-		const count = 10_000
-		if _, err := closedLoop(ctx, p.first, connections, count, time.Minute, requests); err != nil {
+		if _, err := closedLoop(ctx, p.ready, closedLoopConnections, requestCount, time.Minute, predictRequests(p.ready, users)); err != nil {
 			return 0, err
 		}
 		status := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
-		high, err := kilobytes(valueOf(status, "VmHWM", ":"))
+		high, err := parseKilobytes(valueOf(status, "VmHWM", ":"))
 		if err != nil {
 			return 0, err
 		}
 		peaks = append(peaks, high)
-		return kilobytes(valueOf(status, "VmRSS", ":"))
+		return parseKilobytes(valueOf(status, "VmRSS", ":"))
 	})
-	if len(peaks) > 0 && b.wanted(peak) {
-		b.add(newResult(peak, bytes, peaks, side{}, nil, nil))
+	if len(peaks) > 0 && b.selected(peak) {
+		b.add(newResult(peak, bytes, peaks, candidate{}, nil, nil))
 	}
+	return nil
 }
 
-// kilobytes reads "123 kB" as bytes.
-func kilobytes(text string) (float64, error) {
+// parseKilobytes returns the bytes of a text like "123 kB".
+func parseKilobytes(text string) (float64, error) {
 	n, err := strconv.ParseFloat(strings.TrimSuffix(text, " kB"), 64)
 	return n * 1024, err
 }
 
-func executable() string {
+// executableSuffix is the end of a program's file name.
+func executableSuffix() string {
 	if runtime.GOOS == "windows" {
 		return ".exe"
 	}
 	return ""
 }
 
-// setup runs the script that sets the peers up.
+// setup runs the script that installs the peers.
 func (b *bench) setup(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "sh", filepath.Join(b.root, "bench", "peers.sh"), b.peers)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = os.Stdout, os.Stderr, 5*time.Second

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -9,12 +8,12 @@ import (
 	"time"
 )
 
-// A unit is what a figure counts, and decides which way is better.
+// A unit is the unit of a measurement.
 type unit string
 
 const (
 	nanoseconds unit = "ns"
-	perSecond   unit = "1/s" // more is better
+	perSecond   unit = "1/s" // higher is better; for the other units, lower
 	bytes       unit = "bytes"
 )
 
@@ -28,26 +27,34 @@ type result struct {
 	PeerFigure  *summary `json:"peer_figure,omitempty"`
 	Ratio       *summary `json:"ratio,omitempty"` // how many times better ours is
 	Bar         *bar     `json:"bar,omitempty"`
-	Met         *bool    `json:"met,omitempty"`     // nil without a bar, or where it is not for this data
-	Share       float64  `json:"share,omitempty"`   // of the bar: 1 or more is met
+	Met         *bool    `json:"met,omitempty"`     // nil if there is no bar, or it does not apply to the data
+	Share       float64  `json:"share,omitempty"`   // of the bar; it is met at 1
 	Checked     string   `json:"checked,omitempty"` // how the answers were compared
 	Note        string   `json:"note,omitempty"`
 }
 
-// A bar is what a figure has to reach: a ratio, or a value.
+// A bar is the required ratio or value of a result.
 type bar struct {
 	AtLeast float64 `json:"ratio_at_least,omitempty"`
 	AtMost  float64 `json:"value_at_most,omitempty"`
 	Text    string  `json:"text"`
 }
 
-func times(n float64) *bar { return &bar{AtLeast: n, Text: fmt.Sprintf("%gx", n)} }
+// minRatio returns a bar for the ratio of ours to a peer, or nil for 0.
+func minRatio(n float64) *bar {
+	if n == 0 {
+		return nil
+	}
+	return &bar{AtLeast: n, Text: fmt.Sprintf("%gx", n)}
+}
 
-func under(u unit, v float64) *bar { return &bar{AtMost: v, Text: "< " + u.format(v)} }
+// maxValue returns a bar for the value of ours.
+func maxValue(u unit, v float64) *bar { return &bar{AtMost: v, Text: "< " + u.format(v)} }
 
-// newResult compares ours with a peer's measurements, or with none.
-func newResult(name string, u unit, ours []float64, peer side, theirs []float64, b *bar) result {
-	r := result{Name: name, Unit: u, Ours: summarize(ours), Peer: peer.name, PeerVersion: peer.version, Bar: b}
+// newResult compares our measurements with those of a peer. Both theirs and the bar
+// may be nil.
+func newResult(name string, u unit, ours []float64, peer candidate, theirs []float64, b *bar) result {
+	r := result{Name: name, Unit: u, Ours: summarize(ours), Peer: peer.name, PeerVersion: peer.version, Checked: peer.checked, Bar: b}
 	if len(theirs) > 0 {
 		s := summarize(theirs)
 		ratio := ratios(theirs, ours)
@@ -59,7 +66,7 @@ func newResult(name string, u unit, ours []float64, peer side, theirs []float64,
 	return r
 }
 
-// judge holds the result against its bar.
+// judge sets Share and Met, if there is a bar that applies.
 func (r *result) judge() {
 	switch {
 	case r.Bar == nil:
@@ -80,18 +87,18 @@ func (r *result) verdict() string {
 	case r.Met == nil:
 		return "-"
 	case *r.Met:
-		return fmt.Sprintf("met, %.2f of it", r.Share)
+		return fmt.Sprintf("met (%.2f of the bar)", r.Share)
 	}
-	return fmt.Sprintf("NOT met, %.2f of it", r.Share)
+	return fmt.Sprintf("NOT met (%.2f of the bar)", r.Share)
 }
 
-// A leftOut is a comparison that could not be made.
-type leftOut struct {
-	Name string `json:"name"`
-	Why  string `json:"why"`
+// A problem is the reason why a comparison was skipped or failed.
+type problem struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
-// A report is all that a run has found.
+// A report holds the results of a run.
 type report struct {
 	Time     time.Time `json:"time"`
 	Machine  machine   `json:"machine"`
@@ -99,35 +106,29 @@ type report struct {
 	Clock    string    `json:"clock"` // wall or cpu
 	Data     string    `json:"data"`
 	Results  []result  `json:"results"`
-	LeftOut  []leftOut `json:"left_out,omitempty"`
-	Failures []leftOut `json:"failures,omitempty"` // wrong answers, and ours failing
+	Skipped  []problem `json:"skipped,omitempty"`
+	Failures []problem `json:"failures,omitempty"` // wrong answers, and errors of ours
 }
 
-func (r *report) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", " ")
-	return e.Encode(r)
-}
-
-// write writes the report for people.
+// write writes the report as text.
 func (r *report) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "what\tours\tpeer\tits\tratio\tbar\t")
-	fmt.Fprintln(t, "----\t----\t----\t---\t-----\t---\t")
+	fmt.Fprintln(t, "comparison\tours\tpeer\tpeer's\tratio\tbar\t")
+	fmt.Fprintln(t, "----------\t----\t----\t------\t-----\t---\t")
 	for i := range r.Results {
 		s := &r.Results[i]
-		peer, its, ratio, limit := "-", "-", "-", "-"
+		peer, theirs, ratio, limit := "-", "-", "-", "-"
 		if s.Peer != "" {
 			peer = strings.TrimSpace(s.Peer + " " + s.PeerVersion)
 		}
 		if s.PeerFigure != nil {
-			its = s.Unit.spread(*s.PeerFigure)
+			theirs = s.Unit.spread(*s.PeerFigure)
 			ratio = fmt.Sprintf("%.3gx (%.3g..%.3g)", s.Ratio.Median, s.Ratio.Min, s.Ratio.Max)
 		}
 		if s.Bar != nil {
 			limit = s.Bar.Text
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Unit.spread(s.Ours), peer, its, ratio, limit, s.verdict())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Unit.spread(s.Ours), peer, theirs, ratio, limit, s.verdict())
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -137,36 +138,36 @@ func (r *report) write(w io.Writer) error {
 }
 
 func (r *report) writeNotes(w io.Writer) {
-	fmt.Fprintf(w, "\nMedians (smallest..largest) of %d rounds in turns. A ratio is how many times better ours is.\n", r.Rounds)
+	fmt.Fprintf(w, "\nMedian (minimum..maximum) of %d interleaved rounds. A ratio above 1 means that ours is better.\n", r.Rounds)
 	if r.Clock == "cpu" {
-		fmt.Fprintln(w, "Engines, predictor, loading and features by processor time: others used this machine.")
+		fmt.Fprintln(w, "Engines, predictor, loading and features are measured in CPU time, because other programs use this machine.")
 	}
 	fmt.Fprintf(w, "Data: %s\n", r.Data)
-	said := map[string]bool{}
+	printed := map[string]bool{}
 	for _, s := range r.Results {
 		for _, text := range []string{s.Checked, s.Note} {
-			what, _, _ := strings.Cut(s.Name, ",")
-			line := fmt.Sprintf("  %s: %s\n", what, text)
-			if text == "" || said[line] {
+			group, _, _ := strings.Cut(s.Name, ",")
+			line := fmt.Sprintf("  %s: %s\n", group, text)
+			if text == "" || printed[line] {
 				continue
 			}
-			if len(said) == 0 {
+			if len(printed) == 0 {
 				fmt.Fprintln(w, "Notes:")
 			}
-			said[line] = true
+			printed[line] = true
 			fmt.Fprint(w, line)
 		}
 	}
-	for _, l := range r.LeftOut {
-		fmt.Fprintf(w, "left out: %s: %s\n", l.Name, l.Why)
+	for _, p := range r.Skipped {
+		fmt.Fprintf(w, "skipped: %s: %s\n", p.Name, p.Reason)
 	}
-	for _, l := range r.Failures {
-		fmt.Fprintf(w, "FAILED: %s: %s\n", l.Name, l.Why)
+	for _, p := range r.Failures {
+		fmt.Fprintf(w, "FAILED: %s: %s\n", p.Name, p.Reason)
 	}
 	fmt.Fprintf(w, "Machine: %s\n", r.Machine)
 }
 
-// spread formats a summary.
+// spread formats a summary as "median (minimum..maximum)".
 func (u unit) spread(s summary) string {
 	if s.Min == s.Max {
 		return u.format(s.Median)
@@ -174,7 +175,7 @@ func (u unit) spread(s summary) string {
 	return fmt.Sprintf("%s (%s..%s)", u.format(s.Median), u.format(s.Min), u.format(s.Max))
 }
 
-// format writes a figure with three digits and a prefix for people.
+// format formats a value with three significant digits and a metric prefix.
 func (u unit) format(v float64) string {
 	switch u {
 	case nanoseconds:
@@ -195,7 +196,8 @@ func (u unit) format(v float64) string {
 	return fmt.Sprint(v)
 }
 
-// digits writes three digits, or all before the point.
+// digits formats a value with three significant digits, and all digits before the
+// decimal point.
 func digits(v float64) string {
 	switch {
 	case v >= 99.95:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -9,23 +8,29 @@ import (
 	"time"
 )
 
-// A side is one of the programs that are compared. A turn measures it once.
-type side struct {
+// A measureFunc measures once.
+type measureFunc func(ctx context.Context) (float64, error)
+
+// A candidate is one of the programs that a comparison measures.
+type candidate struct {
 	name    string
 	version string
-	turn    func(ctx context.Context) (float64, error)
+	measure measureFunc
+	bar     *bar   // what ours has to reach against this peer, or nil
+	checked string // how its answers were compared with ours
 }
 
-// turns lets the sides take turns, A B C then C B A, so that whatever else the
-// machine does falls on all alike. It returns each side's measurements. A side
-// that fails takes no more turns, and its error stands in its place.
-func turns(ctx context.Context, rounds int, sides []side) ([][]float64, []error) {
-	values, errs := make([][]float64, len(sides)), make([]error, len(sides))
+// interleave measures the candidates in the order A B C, then C B A, and so on, so
+// that other load on the machine affects all of them alike. It returns the
+// measurements of each candidate. A candidate that fails is not measured again: it
+// has an error and no measurements.
+func interleave(ctx context.Context, rounds int, candidates []candidate) ([][]float64, []error) {
+	values, errs := make([][]float64, len(candidates)), make([]error, len(candidates))
 	for round := range rounds {
-		for k := range sides {
+		for k := range candidates {
 			i := k
 			if round%2 == 1 {
-				i = len(sides) - 1 - k
+				i = len(candidates) - 1 - k
 			}
 			if errs[i] == nil {
 				errs[i] = ctx.Err()
@@ -33,7 +38,7 @@ func turns(ctx context.Context, rounds int, sides []side) ([][]float64, []error)
 			if errs[i] != nil {
 				continue
 			}
-			v, err := sides[i].turn(ctx)
+			v, err := candidates[i].measure(ctx)
 			if err == nil && !(v > 0 && v < math.Inf(1)) {
 				err = fmt.Errorf("measured %v: want a positive number", v)
 			}
@@ -47,39 +52,41 @@ func turns(ctx context.Context, rounds int, sides []side) ([][]float64, []error)
 	return values, errs
 }
 
-// A clock tells the time since some moment.
+// A clock returns the time since a fixed moment.
 type clock func() time.Duration
 
-var began = time.Now()
+var clocks = map[string]clock{"wall": wallTime, "cpu": cpuTime}
 
-func wallTime() time.Duration { return time.Since(began) }
+var startTime = time.Now()
 
-// calibrated makes a turn of about the length slice from run, which does
-// something n times and returns the nanoseconds that one of its units took, of
-// which each time has some. The first turn finds n, and warms up meanwhile.
-func calibrated(slice time.Duration, units int, run func(n int) (float64, error)) func(context.Context) (float64, error) {
+func wallTime() time.Duration { return time.Since(startTime) }
+
+// calibrated returns a measurement that takes about the given time. run repeats an
+// operation n times and returns the nanoseconds per unit; each operation has the
+// given number of units. The first call finds n, which is also the warm-up.
+func calibrated(target time.Duration, units int, run func(n int) (float64, error)) measureFunc {
 	n := 0
 	return func(ctx context.Context) (float64, error) {
-		for try := 1; n == 0; {
-			ns, err := run(try)
+		for attempt := 1; n == 0; {
+			ns, err := run(attempt)
 			if err != nil {
 				return 0, err
 			}
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
-			once := max(ns, 1e-3) * float64(units)
-			wanted := int(min(float64(slice)/once, 1e9))
-			if wanted < 2*try {
-				n = max(wanted, 1)
+			perOperation := max(ns, 1e-3) * float64(units)
+			estimate := int(min(float64(target)/perOperation, 1e9))
+			if estimate < 2*attempt {
+				n = max(estimate, 1)
 			}
-			try = min(max(wanted, 1), 100*try)
+			attempt = min(max(estimate, 1), 100*attempt)
 		}
 		return run(n)
 	}
 }
 
-// A summary is what is told of several measurements.
+// A summary describes the measurements of several rounds.
 type summary struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -99,20 +106,21 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// quantile returns the value that the share q of the values is at most; it sorts
-// them.
-func quantile[T cmp.Ordered](values []T, q float64) T {
+// quantile returns the smallest value that is not exceeded by a share q of the
+// values. It sorts them.
+func quantile(values []int64, q float64) int64 {
 	slices.Sort(values)
 	i := int(math.Ceil(q*float64(len(values)))) - 1
 	return values[min(max(i, 0), len(values)-1)]
 }
 
-// ratios tells how many times over is under: the ratio of the medians, and the
-// smallest and largest ratio of one round.
-func ratios(over, under []float64) summary {
-	r := summary{median(over) / median(under), math.Inf(1), math.Inf(-1)}
-	for i := range min(len(over), len(under)) {
-		r.Min, r.Max = min(r.Min, over[i]/under[i]), max(r.Max, over[i]/under[i])
+// ratios returns the ratio of the medians, and the smallest and the largest ratio
+// within a round.
+func ratios(numerators, denominators []float64) summary {
+	r := summary{median(numerators) / median(denominators), math.Inf(1), math.Inf(-1)}
+	for i := range min(len(numerators), len(denominators)) {
+		ratio := numerators[i] / denominators[i]
+		r.Min, r.Max = min(r.Min, ratio), max(r.Max, ratio)
 	}
 	return r
 }

@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-func TestTurns_takesTurns(t *testing.T) {
+func TestInterleave(t *testing.T) {
 	var order strings.Builder
-	turn := func(name string, values ...float64) side {
-		return side{name, "", func(context.Context) (float64, error) {
+	cycle := func(name string, values ...float64) candidate {
+		return candidate{name: name, measure: func(context.Context) (float64, error) {
 			order.WriteString(name)
 			v := values[0]
 			values = append(values[1:], v)
 			return v, nil
 		}}
 	}
-	broken := errors.New("broken")
+	errBroken := errors.New("broken")
 	calls := 0
-	fails := side{"F", "", func(context.Context) (float64, error) {
+	failing := candidate{name: "F", measure: func(context.Context) (float64, error) {
 		order.WriteString("F")
 		if calls++; calls == 2 {
-			return 0, broken
+			return 0, errBroken
 		}
 		return 7, nil
 	}}
-	values, errs := turns(t.Context(), 3, []side{turn("A", 1, 2, 3), fails, turn("B", 4), turn("Z", 0)})
+	values, errs := interleave(t.Context(), 3, []candidate{cycle("A", 1, 2, 3), failing, cycle("B", 4), cycle("Z", 0)})
 	if got, want := order.String(), "AFBZ"+"BFA"+"AB"; got != want {
-		t.Errorf("turns %s, want %s", got, want)
+		t.Errorf("order %s, want %s", got, want)
 	}
 	if !slices.Equal(values[0], []float64{1, 2, 3}) || !slices.Equal(values[2], []float64{4, 4, 4}) {
 		t.Errorf("measurements %v", values)
 	}
-	if values[1] != nil || !errors.Is(errs[1], broken) || errs[0] != nil || errs[2] != nil {
-		t.Errorf("errors %v, measurements of the broken one %v", errs, values[1])
+	if values[1] != nil || !errors.Is(errs[1], errBroken) || errs[0] != nil || errs[2] != nil {
+		t.Errorf("errors %v, measurements of the failing candidate %v", errs, values[1])
 	}
 	if errs[3] == nil {
 		t.Error("a measurement of 0: no error")
@@ -44,7 +44,7 @@ func TestTurns_takesTurns(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, errs := turns(ctx, 1, []side{turn("A", 1)}); !errors.Is(errs[0], context.Canceled) {
+	if _, errs := interleave(ctx, 1, []candidate{cycle("A", 1)}); !errors.Is(errs[0], context.Canceled) {
 		t.Errorf("canceled: %v", errs)
 	}
 }
@@ -56,26 +56,26 @@ func TestCalibrated(t *testing.T) {
 	}{
 		{10, 1, 100_000},
 		{10, 1000, 100},
-		{5e6, 1, 1},    // longer than the slice
-		{0, 1, 1e9},    // too quick for the clock
-		{300e3, 10, 1}, // a bit under the slice, ten units at a time
+		{5e6, 1, 1},    // longer than the target
+		{0, 1, 1e9},    // below the clock's resolution
+		{300e3, 10, 1}, // ten units take longer than the target
 	} {
-		var tries []int
-		turn := calibrated(time.Millisecond, c.units, func(n int) (float64, error) {
-			tries = append(tries, n)
+		var counts []int
+		measure := calibrated(time.Millisecond, c.units, func(n int) (float64, error) {
+			counts = append(counts, n)
 			return c.unitNS, nil
 		})
 		for range 2 {
-			if ns, err := turn(t.Context()); ns != c.unitNS || err != nil {
+			if ns, err := measure(t.Context()); ns != c.unitNS || err != nil {
 				t.Fatalf("%+v: %v, %v", c, ns, err)
 			}
 		}
-		n := len(tries)
-		if tries[n-1] != c.want || tries[n-2] != c.want || n > 10 {
-			t.Errorf("%+v: tries %v", c, tries)
+		n := len(counts)
+		if counts[n-1] != c.want || counts[n-2] != c.want || n > 10 {
+			t.Errorf("%+v: counts %v", c, counts)
 		}
 	}
-	if _, err := calibrated(time.Second, 1, func(int) (float64, error) { return 0, errors.New("no") })(t.Context()); err == nil {
+	if _, err := calibrated(time.Second, 1, func(int) (float64, error) { return 0, errors.New("broken") })(t.Context()); err == nil {
 		t.Error("no error")
 	}
 }
@@ -88,9 +88,9 @@ func TestSummaries(t *testing.T) {
 		t.Errorf("summary %v, want %v", got, want)
 	}
 	if got := summarize(nil); got != (summary{}) {
-		t.Errorf("summary of nothing: %v", got)
+		t.Errorf("summary of no values: %v", got)
 	}
-	// By round 2, 5 and 1; of the medians 6/3.
+	// The ratios of the rounds are 2, 5 and 1, that of the medians is 6/3.
 	if got, want := ratios([]float64{6, 15, 3}, []float64{3, 3, 3}), (summary{2, 1, 5}); got != want {
 		t.Errorf("ratios %v, want %v", got, want)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/basket-go/basket/serve"
 )
 
-// A shop is what a service serves: orders and a model.
+// A shop is the input of a service: the folder of the orders, and the model file.
 type shop struct{ data, model string }
 
 func (b *bench) shop() shop {
@@ -37,7 +37,7 @@ func (s shop) open() (*basket.MemoryStore, []basket.Row, basket.Model, error) {
 	return store, rows, m, err
 }
 
-// rows goes from the files to each user's newest row.
+// rows computes the newest feature row of each user from the files.
 func (s shop) rows() ([]basket.Row, error) {
 	history, err := basketparquet.Materialize(context.Background(), os.DirFS(s.data), basket.LastOrder)
 	if err != nil {
@@ -51,29 +51,27 @@ func (s shop) rows() ([]basket.Row, error) {
 		rows = append(rows, r)
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("%s: no user has a row", s.data)
+		return nil, fmt.Errorf("%s: no user has a feature row", s.data)
 	}
 	return rows, nil
 }
 
-// predictor compares Predict, with both text loggers, with the model alone.
-func (b *bench) predictor(ctx context.Context) {
-	name := "predictor: Predict with both logs"
-	if !b.wanted(name) {
-		return
+// predictor compares Predict, with both text loggers, with the model's Predict.
+func (b *bench) predictor(ctx context.Context) error {
+	name := "predictor: Predict with both loggers"
+	if !b.selected(name) {
+		return nil
 	}
 	store, rows, model, err := b.shop().open()
 	if err != nil {
-		b.fail(name, err)
-		return
+		return err
 	}
 	p, err := basket.New(
 		basket.WithStore(store), basket.WithModel(model),
 		basket.WithServiceLogger(serve.NewTextLogger(io.Discard)), basket.WithModelLogger(serve.NewTextLogger(io.Discard)),
 	)
 	if err != nil {
-		b.fail(name, err)
-		return
+		return err
 	}
 	dst := make([]float64, 1)
 	for _, r := range rows {
@@ -82,56 +80,56 @@ func (b *bench) predictor(ctx context.Context) {
 			err = model.Predict(ctx, dst, r.Values)
 		}
 		if err == nil {
-			err = problem("user "+r.UserID, []float64{prediction.Value}, dst, 0)
+			err = checkEqual("user "+r.UserID, []float64{prediction.Value}, dst, 0)
 		}
 		if err != nil {
-			b.fail(name, err)
-			return
+			return err
 		}
 	}
-	// each runs f for one user after another.
-	each := func(f func(r *basket.Row) error) func(context.Context) (float64, error) {
-		at := 0
-		return calibrated(slice, 1, func(n int) (float64, error) {
+	perUser := func(f func(r *basket.Row) error) measureFunc {
+		next := 0
+		return calibrated(sampleTime, 1, func(n int) (float64, error) {
 			start := b.now()
 			for range n {
-				if err := f(&rows[at]); err != nil {
+				if err := f(&rows[next]); err != nil {
 					return 0, err
 				}
-				if at++; at == len(rows) {
-					at = 0
+				if next++; next == len(rows) {
+					next = 0
 				}
 			}
 			return float64(b.now()-start) / float64(n), nil
 		})
 	}
-	b.say("%s", name)
-	b.compare(ctx, name, nanoseconds, []side{
-		{"basket", "", each(func(r *basket.Row) error { _, err := p.Predict(ctx, r.UserID); return err })},
-		{"the model alone", "", each(func(r *basket.Row) error { return model.Predict(ctx, dst, r.Values) })},
-	}, func(_ int, r *result) {
+	_, results := b.compare(ctx, name, nanoseconds,
+		candidate{name: "basket", measure: perUser(func(r *basket.Row) error { _, err := p.Predict(ctx, r.UserID); return err })},
+		candidate{
+			name: "the model alone", checked: fmt.Sprintf("predictions equal to the last bit, %d users", len(rows)),
+			measure: perUser(func(r *basket.Row) error { return model.Predict(ctx, dst, r.Values) }),
+		})
+	for _, r := range results {
 		limit := 3*r.PeerFigure.Median + 500
 		r.Bar = &bar{AtMost: limit, Text: "< 3x + 500 ns = " + nanoseconds.format(limit)}
-		r.Checked = fmt.Sprintf("answers equal to the bit, %d users", len(rows))
-		r.Note = "a MemoryStore's row, the model and the model log's line, to a writer that discards; the service log has lines of requests only"
-	})
+		r.Note = "look-up in a MemoryStore, the model, and the line of the model log, which is discarded; only HTTP requests write to the service log"
+		b.add(r)
+	}
+	return nil
 }
 
-// load measures the loading of the large model.
-func (b *bench) load(ctx context.Context) {
+// load measures LoadModel on the large model.
+func (b *bench) load(ctx context.Context) error {
 	name := "load: lgbm-large"
-	if !b.wanted(name) {
-		return
+	if !b.selected(name) {
+		return nil
 	}
 	w, err := b.loadWorkload("lgbm-large", "")
 	if err != nil {
-		b.leave(name, err)
-		return
+		return err
 	}
-	b.say("%s", name)
-	b.alone(ctx, name, nanoseconds, under(nanoseconds, 200e6), func(context.Context) (float64, error) {
+	b.measureOurs(ctx, name, nanoseconds, maxValue(nanoseconds, 200e6), func(context.Context) (float64, error) {
 		start := b.now()
 		_, err := basket.LoadModel(w.path)
 		return float64(b.now() - start), err
 	})
+	return nil
 }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// sleep is a sleep of the thread: time.Sleep wakes up to a millisecond late when
-// the program has nothing else to do.
+// sleep blocks the thread. It is more precise than time.Sleep, which wakes up to a
+// millisecond late in an idle program.
 func sleep(d time.Duration) {
 	t := syscall.NsecToTimespec(int64(d))
-	_ = syscall.Nanosleep(&t, nil) // woken early, the caller looks at the clock again
+	_ = syscall.Nanosleep(&t, nil) // the caller reads the clock again, so an early return does no harm
 }

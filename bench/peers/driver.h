@@ -1,46 +1,46 @@
-/* What the drivers of C libraries have in common: a process that stays alive
- * and measures when it is told to, on one thread.
+/* The common part of the drivers of C libraries. A driver measures on one thread, on
+ * request.
  *
  *   DRIVER MODEL ROWS NROWS NCOLUMNS CLOCK
  *
- * ROWS is a file of float64 in the machine's order, row-major. CLOCK is
- * "wall" or "cpu", the processor time of the process. The first answer is
- * "ready VERSION"; then each line of standard input has one answer:
+ * ROWS is a file of float64 in the machine's byte order, row-major. CLOCK is "wall", or
+ * "cpu" for the CPU time of the process. The driver first prints "ready VERSION". Then
+ * it answers each line of standard input by one line:
  *
- *   one N      predicts N rows, each by a call of its own: nanoseconds a row
- *   batch N    predicts all rows by one call, N times: nanoseconds a row
- *   out FILE   writes the predictions one by one and then those of the batch,
- *              as float64: "ok"
+ *   one N      predict N rows in N calls; the answer is the nanoseconds per row
+ *   batch N    predict all rows in one call, N times; the nanoseconds per row
+ *   out FILE   write the predictions of single calls and then those of a batch to
+ *              FILE, as float64; the answer is "ok"
  *
- * What goes wrong is said on standard error, and ends the process. */
+ * On an error the driver prints it to standard error and exits. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* The library's part. */
-static const char* start(const char* model, const double* rows, long n, long columns); /* returns the version */
+/* Defined in the file of each library. start returns the library's version. */
+static const char* start(const char* model, const double* rows, long n, long columns);
 static double one(long row);
 static void batch(double* out);
 
-static void fail(const char* what, const char* why) {
-  fprintf(stderr, "%s: %s\n", what, why);
+static void fail(const char* name, const char* reason) {
+  fprintf(stderr, "%s: %s\n", name, reason);
   exit(1);
 }
 
-static clockid_t which = CLOCK_MONOTONIC;
+static clockid_t clock_id = CLOCK_MONOTONIC;
 
 static double clock_ns(void) {
   struct timespec t;
-  clock_gettime(which, &t);
+  clock_gettime(clock_id, &t);
   return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
 }
 
 int main(int argc, char** argv) {
   if (argc != 6) fail(argv[0], "want MODEL ROWS NROWS NCOLUMNS CLOCK");
-  if (!strcmp(argv[5], "cpu")) which = CLOCK_PROCESS_CPUTIME_ID;
+  if (!strcmp(argv[5], "cpu")) clock_id = CLOCK_PROCESS_CPUTIME_ID;
   long n = atol(argv[3]), columns = atol(argv[4]);
-  if (n < 1 || columns < 1) fail(argv[0], "no rows");
+  if (n < 1 || columns < 1) fail(argv[0], "NROWS and NCOLUMNS must be at least 1");
   size_t values = (size_t)n * (size_t)columns;
   double* rows = malloc(values * sizeof *rows);
   double* out = malloc((size_t)n * sizeof *out);
@@ -51,14 +51,14 @@ int main(int argc, char** argv) {
   fflush(stdout);
 
   char line[4096], path[4000];
-  long times, at = 0;
+  long times, next = 0;
   volatile double sink = 0;
   while (fgets(line, sizeof line, stdin)) {
     if (sscanf(line, "one %ld", &times) == 1) {
       double t = clock_ns();
       for (long i = 0; i < times; i++) {
-        sink += one(at);
-        if (++at == n) at = 0;
+        sink += one(next);
+        if (++next == n) next = 0;
       }
       printf("%.3f\n", (clock_ns() - t) / (double)times);
     } else if (sscanf(line, "batch %ld", &times) == 1) {
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
       if (fclose(f)) fail(path, "cannot be written");
       printf("ok\n");
     } else {
-      fail(line, "no command");
+      fail(line, "unknown command");
     }
     fflush(stdout);
   }

@@ -1,14 +1,16 @@
-"""Measures orders to features by pandas or DuckDB on one thread; the protocol is that of driver.h.
+"""Measures the computation of feature rows by pandas or DuckDB on one thread, with the
+protocol of driver.h.
 
 features.py pandas|pandas-tuned|duckdb FOLDER CLOCK
 
-    batch N    from the parquet files to every user's newest feature row, N times:
-               nanoseconds each time
-    out FILE   writes those rows by user ID as text, "USER v0 v1 v2 v3": "ok"
+    batch N    compute the newest feature row of each user from the parquet files, N
+               times; the answer is the nanoseconds per repetition
+    out FILE   write these rows as text, "USER v0 v1 v2 v3", sorted by user ID; the
+               answer is "ok"
 
-The features are those of basket.Materializer by its rules for the last order.
-"pandas" is vectorised as one writes it, by explode and merge; "pandas-tuned" by
-one number for user and item and one look-up of all of them in a set.
+The rules of the features are those of basket.Materializer with LastOrder. "pandas" is
+the usual vectorised form with explode and merge. "pandas-tuned" combines user and item
+in one number and looks all of them up in a set at once.
 """
 import pathlib
 import sys
@@ -26,7 +28,7 @@ if engine in ("pandas", "pandas-tuned"):
     version = pandas.__version__
     pyarrow.set_cpu_count(1)
 
-    def plain(orders, regulars):
+    def merged(orders, regulars):
         bought = orders[["user", "ordered_items"]].explode("ordered_items").dropna().reset_index(names="order")
         bought["variant_id"] = bought.pop("ordered_items").astype("int64")
         bought = bought.drop_duplicates(["order", "variant_id"])
@@ -45,19 +47,19 @@ if engine in ("pandas", "pandas-tuned"):
         orders = pandas.read_parquet(folder / "orders.parquet", columns=["user_id", "created_at", "ordered_items"])
         regulars = pandas.read_parquet(folder / "regulars.parquet", columns=["user_id", "variant_id"])
         price = pandas.read_parquet(folder / "inventory.parquet", columns=["price"]).price.mean()
-        # Users as small numbers: sorting and joining text would take most of the time.
+        # Users become integers, because sorting and joining text takes most of the time.
         orders["user"], users = pandas.factorize(orders.pop("user_id"))
         regulars["user"] = users.get_indexer(regulars.user_id)
         orders = orders.sort_values(["user", "created_at"], kind="stable", ignore_index=True)
         orders["items"] = orders.ordered_items.map(len)
-        orders["place"] = orders.groupby("user").created_at.rank().astype("int64")
-        hits = tuned(orders, regulars) if engine == "pandas-tuned" else plain(orders, regulars)
+        orders["order_rank"] = orders.groupby("user").created_at.rank().astype("int64")
+        hits = tuned(orders, regulars) if engine == "pandas-tuned" else merged(orders, regulars)
         orders["regulars_count"] = hits.groupby("order").size().reindex(orders.index, fill_value=0)
         prior = pandas.DataFrame({
-            "user": orders.user, "place": orders.place + 1,
+            "user": orders.user, "order_rank": orders.order_rank + 1,
             names[0]: orders["items"] * price, names[1]: orders["items"], names[2]: orders.regulars_count,
         })
-        rows = orders[["user", "place", "regulars_count"]].merge(prior, on=["user", "place"]).drop_duplicates("user", keep="last")
+        rows = orders[["user", "order_rank", "regulars_count"]].merge(prior, on=["user", "order_rank"]).drop_duplicates("user", keep="last")
         rows["user_id"] = users[rows.user]
         return rows[["user_id", *names]]
 
@@ -80,15 +82,15 @@ elif engine == "duckdb":
       select u, n, created_at, len(ordered_items) as items,
              case when variants is null then 0 else len(list_intersect(ordered_items, variants)) end as regulars
       from raw join users using (user_id) left join owned using (u)
-    ), placed as (
+    ), ranked as (
       select *, rank() over (partition by u order by created_at)
-                + (count(*) over (partition by u, created_at) - 1) // 2 as place
+                + (count(*) over (partition by u, created_at) - 1) // 2 as order_rank
       from counted
     ), newest as (
       select c.u, max_by(
                struct_pack(a := p.items * (select mean from price), b := p.items, c := p.regulars, d := c.regulars),
                (c.created_at, c.n, p.n)) as v
-      from placed c join placed p on p.u = c.u and p.place + 1 = c.place group by c.u
+      from ranked c join ranked p on p.u = c.u and p.order_rank + 1 = c.order_rank group by c.u
     )
     select user_id, v.a as {names[0]}, v.b as {names[1]}, v.c as {names[2]}, v.d as {names[3]} from newest join users using (u)
     """
@@ -115,5 +117,5 @@ for line in sys.stdin:
                 print(row[0], *(repr(float(v)) for v in row[1:]), file=out)
         answer = "ok"
     else:
-        sys.exit(f"{line}: no command")
+        sys.exit(f"{line}: unknown command")
     print(answer, flush=True)

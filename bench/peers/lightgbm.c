@@ -1,4 +1,5 @@
-/* LightGBM by its C interface: one row by the "fast" call, prepared once. */
+/* LightGBM through its C interface. Single rows use the "fast" call with a prepared
+ * configuration. */
 #include <stdint.h>
 
 #include "driver.h"
@@ -11,7 +12,7 @@ const char* LGBM_GetLastError(void);
 
 enum { PREDICT_NORMAL = 0, DTYPE_FLOAT64 = 1, ROW_MAJOR = 1 };
 
-static void *booster, *prepared;
+static void *booster, *fast_config;
 static const double* x;
 static long count, width;
 
@@ -23,14 +24,14 @@ static const char* start(const char* model, const double* rows, long n, long col
   int rounds;
   x = rows, count = n, width = columns;
   check(LGBM_BoosterCreateFromModelfile(model, &rounds, &booster));
-  check(LGBM_BoosterPredictForMatSingleRowFastInit(booster, PREDICT_NORMAL, 0, 0, DTYPE_FLOAT64, (int32_t)columns, "num_threads=1", &prepared));
+  check(LGBM_BoosterPredictForMatSingleRowFastInit(booster, PREDICT_NORMAL, 0, 0, DTYPE_FLOAT64, (int32_t)columns, "num_threads=1", &fast_config));
   return VERSION;
 }
 
 static double one(long row) {
   int64_t length;
   double y;
-  check(LGBM_BoosterPredictForMatSingleRowFast(prepared, x + row * width, &length, &y));
+  check(LGBM_BoosterPredictForMatSingleRowFast(fast_config, x + row * width, &length, &y));
   return y;
 }
 

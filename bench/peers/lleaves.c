@@ -1,4 +1,4 @@
-/* A model that lleaves has compiled, linked in: its function, called directly. */
+/* Calls the function of a model that lleaves has compiled, which is linked in. */
 #include <stdint.h>
 
 #include "driver.h"

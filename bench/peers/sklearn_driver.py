@@ -1,9 +1,9 @@
-"""Measures a scikit-learn model on one thread; the protocol is that of driver.h.
+"""Measures a scikit-learn model on one thread, with the protocol of driver.h.
 
 sklearn_driver.py MODEL.joblib ROWS NROWS NCOLUMNS CLOCK
 
-One row goes in as an array of one row, the batch as one array. A model is loaded
-as pickle does it, so give only files whose maker you trust.
+A single row is passed as an array of one row. Loading a model executes code from the
+file, as pickle does, so load trusted files only.
 """
 import sys
 import time
@@ -29,7 +29,7 @@ else:
     one = [rows[i : i + 1] for i in range(n)]
 
 print("ready", sklearn.__version__, flush=True)
-at = 0
+row = 0
 for line in sys.stdin:
     command, argument = line.split(maxsplit=1)
     argument = argument.rstrip("\n")
@@ -37,8 +37,8 @@ for line in sys.stdin:
         times = int(argument)
         start = now()
         for _ in range(times):
-            model.predict(one[at])
-            at = (at + 1) % n
+            model.predict(one[row])
+            row = (row + 1) % n
         answer = (now() - start) / times
     elif command == "batch":
         times = int(argument)
@@ -47,10 +47,10 @@ for line in sys.stdin:
             model.predict(rows)
         answer = (now() - start) / times / n
     elif command == "out":
-        # Row by row for the first rows only: a thousand take a second.
+        # Only the first rows are predicted singly, because a call takes about 1 ms.
         single = numpy.concatenate([model.predict(r) for r in one[:600]])
         numpy.concatenate([single, model.predict(rows)]).astype("float64").tofile(argument)
         answer = "ok"
     else:
-        sys.exit(f"{line}: no command")
+        sys.exit(f"{line}: unknown command")
     print(answer, flush=True)

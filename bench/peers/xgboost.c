@@ -1,6 +1,6 @@
-/* XGBoost by its C interface, predicting in place. Rows are float32 before the
- * clock starts. The description of one row is written once, of a place into
- * which each row is copied: the least that a caller can do. */
+/* XGBoost through its C interface, with in-place prediction. Rows are converted to
+ * float32 before the measurement. Single rows are copied to a buffer, so that its array
+ * interface is formatted only once. */
 #include <stdint.h>
 
 #include "driver.h"
@@ -17,15 +17,15 @@ static const char config[] =
     "\"strict_shape\": false, \"cache_id\": 0, \"missing\": NaN}";
 
 static void* booster;
-static float *x, *place;
+static float *x, *row_buffer;
 static long count, width;
-static char all[256], single[256];
+static char all[256], single[256]; /* array interfaces, in JSON */
 
 static void check(int status) {
   if (status) fail("xgboost", XGBGetLastError());
 }
 
-static void describe(char* text, size_t size, const float* rows, long n) {
+static void format_array(char* text, size_t size, const float* rows, long n) {
   snprintf(text, size, "{\"data\": [%llu, true], \"shape\": [%ld, %ld], \"typestr\": \"<f4\", \"version\": 3}",
            (unsigned long long)(uintptr_t)rows, n, width);
 }
@@ -35,11 +35,11 @@ static const char* start(const char* model, const double* rows, long n, long col
   int major, minor, patch;
   count = n, width = columns;
   x = malloc((size_t)(n * columns) * sizeof *x);
-  place = malloc((size_t)columns * sizeof *place);
-  if (!x || !place) fail("xgboost", "no memory");
+  row_buffer = malloc((size_t)columns * sizeof *row_buffer);
+  if (!x || !row_buffer) fail("xgboost", "out of memory");
   for (long i = 0; i < n * columns; i++) x[i] = (float)rows[i];
-  describe(all, sizeof all, x, n);
-  describe(single, sizeof single, place, 1);
+  format_array(all, sizeof all, x, n);
+  format_array(single, sizeof single, row_buffer, 1);
   check(XGBoosterCreate(NULL, 0, &booster));
   check(XGBoosterSetParam(booster, "nthread", "1"));
   check(XGBoosterLoadModel(booster, model));
@@ -58,7 +58,7 @@ static const float* predict(const char* rows) {
 }
 
 static double one(long row) {
-  memcpy(place, x + row * width, (size_t)width * sizeof *place);
+  memcpy(row_buffer, x + row * width, (size_t)width * sizeof *row_buffer);
   return predict(single)[0];
 }
 

@@ -1,11 +1,11 @@
-// Command server shows basket in a service of its own: orders and a model in,
-// prices out over HTTP. Without flags it serves a demo shop that is embedded in
-// it.
+// Command server is an example of a prediction service with basket: it loads orders
+// and a model, and answers predictions over HTTP. Without flags it serves an embedded
+// demo shop.
 //
 //	go run ./examples/server [-data DIR] [-model FILE] [-addr HOST:PORT] [-logs DIR]
 //
-// Each flag can be given as an environment variable instead: BASKET_DATA,
-// BASKET_MODEL, BASKET_ADDR and BASKET_LOGS.
+// The environment variables BASKET_DATA, BASKET_MODEL, BASKET_ADDR and BASKET_LOGS set
+// the defaults of the flags.
 package main
 
 import (
@@ -28,23 +28,23 @@ import (
 	"github.com/basket-go/basket/serve"
 )
 
-// demo is a synthetic shop; demo/make.py made it.
+// demo is a synthetic shop, made by demo/make.py.
 //
 //go:embed demo/*.parquet demo/model.txt
 var demo embed.FS
 
-// demoUser is one of its users.
+// demoUser is a user of the demo shop.
 const demoUser = "0cad47d6c469dc763adb1d206463099d94102e680eb2815de5d0ae055bdd72e2f2df884c327bfffbbefed72720bb6ec523e244912bf26aa78f5fe7d7ab893bc7"
 
 func main() {
-	data := flag.String("data", os.Getenv("BASKET_DATA"), "folder of orders.parquet, regulars.parquet and inventory.parquet; the demo shop if empty")
-	model := flag.String("model", os.Getenv("BASKET_MODEL"), "model file; the demo shop's if empty")
+	data := flag.String("data", os.Getenv("BASKET_DATA"), "folder with orders.parquet, regulars.parquet and inventory.parquet; default: the demo shop")
+	model := flag.String("model", os.Getenv("BASKET_MODEL"), "model file; default: that of the demo shop")
 	addr := flag.String("addr", cmp.Or(os.Getenv("BASKET_ADDR"), "127.0.0.1:8000"), "address to listen on")
-	logs := flag.String("logs", os.Getenv("BASKET_LOGS"), "folder for service_metrics.txt and model_metrics.txt; standard error if empty")
+	logs := flag.String("logs", os.Getenv("BASKET_LOGS"), "folder for service_metrics.txt and model_metrics.txt; default: log to standard error")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := run(ctx, *data, *model, *addr, *logs, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -77,7 +77,7 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 	return serve.Run(ctx, listener, basket.NewHandler(p))
 }
 
-// newPredictor loads shop and model, and returns a user ID of the shop.
+// newPredictor loads the orders and the model. It also returns a user ID of the shop.
 func newPredictor(ctx context.Context, data, model string, serviceLog, modelLog *serve.TextLogger) (*basket.Predictor, string, error) {
 	shop, err := fs.Sub(demo, "demo")
 	if err != nil {

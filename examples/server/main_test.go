@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own binary be the server, to be killed as one.
+// TestMain runs the test binary as the server if BASKET_TEST_SERVER is set, so that
+// tests can send signals to the server as a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("BASKET_TEST_SERVER") != "" {
 		main()
@@ -27,12 +28,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start runs the server as a process of its own and returns what it prints up
-// to its second curl line, and its address.
+func serverCommand(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "BASKET_TEST_SERVER=1")
+	return cmd
+}
+
+// start starts the server process. It returns the output up to the second curl line,
+// and the URL of the server.
 func start(t *testing.T, args ...string) (cmd *exec.Cmd, printed, url string) {
 	t.Helper()
-	cmd = exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "BASKET_TEST_SERVER=1")
+	cmd = serverCommand(args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -48,16 +54,16 @@ func start(t *testing.T, args ...string) (cmd *exec.Cmd, printed, url string) {
 	}
 	url = regexp.MustCompile(`http://[\d.:]+`).FindString(printed)
 	if url == "" {
-		t.Fatalf("no address in %q", printed)
+		t.Fatalf("output %q has no URL", printed)
 	}
 	return cmd, printed, url
 }
 
-// TestServer_demo does what the two printed lines say.
+// TestServer_demo sends the requests of the two printed curl commands.
 func TestServer_demo(t *testing.T) {
 	cmd, printed, url := start(t, "-addr", "127.0.0.1:0")
 	if !strings.Contains(printed, "curl "+url+"/status\n") {
-		t.Errorf("printed %q", printed)
+		t.Errorf("output %q, want a curl command for /status", printed)
 	}
 	answer, err := http.Get(url + "/status")
 	if err != nil {
@@ -70,7 +76,7 @@ func TestServer_demo(t *testing.T) {
 	}
 	request := regexp.MustCompile(`curl (\S+) -H 'Content-Type: (\S+)' -d '(.*)'`).FindStringSubmatch(printed)
 	if request == nil {
-		t.Fatalf("printed %q", printed)
+		t.Fatalf("output %q, want a curl command for /predict", printed)
 	}
 	answer, err = http.Post(request[1], request[2], strings.NewReader(request[3]))
 	if err != nil {
@@ -92,9 +98,9 @@ func TestServer_demo(t *testing.T) {
 	}
 }
 
-// TestServer_stops sends SIGTERM under load, after a SIGHUP: each request is
-// answered, and each answer has its lines in the logs.
-func TestServer_stops(t *testing.T) {
+// TestServer_shutdown sends SIGHUP and then SIGTERM under load. Each request must be
+// answered, and each answer must have its line in both logs.
+func TestServer_shutdown(t *testing.T) {
 	logs := t.TempDir()
 	cmd, _, url := start(t, "-addr", "127.0.0.1:0", "-logs", logs)
 	var answered atomic.Int64
@@ -105,12 +111,12 @@ func TestServer_stops(t *testing.T) {
 			for {
 				answer, err := client.Post(url+"/predict", "application/json", strings.NewReader(`{"user_id":"`+demoUser+`"}`))
 				if err != nil {
-					t.Errorf("a request was cut off: %v", err)
+					t.Errorf("request failed: %v", err)
 					return
 				}
 				_, err = io.Copy(io.Discard, answer.Body)
 				if err = errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != 200 {
-					t.Errorf("answer %d, %v", answer.StatusCode, err)
+					t.Errorf("status %d, %v", answer.StatusCode, err)
 				}
 				answered.Add(1)
 				if answer.Close {
@@ -119,13 +125,13 @@ func TestServer_stops(t *testing.T) {
 			}
 		})
 	}
-	wait := func(n int64) {
+	waitForAnswers := func(n int64) {
 		for answered.Load() < n && !t.Failed() {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	wait(100)
-	// A rotation of the logs, as an operator does it.
+	waitForAnswers(100)
+	// Rotate the logs.
 	for _, name := range []string{"service_metrics.txt", "model_metrics.txt"} {
 		if err := os.Rename(filepath.Join(logs, name), filepath.Join(logs, "old-"+name)); err != nil {
 			t.Fatal(err)
@@ -134,7 +140,7 @@ func TestServer_stops(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	wait(answered.Load() + 100)
+	waitForAnswers(answered.Load() + 100)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +148,7 @@ func TestServer_stops(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
-	for name, kind := range map[string]string{"service_metrics.txt": " | REQUEST | POST /predict | ", "model_metrics.txt": " | PREDICTION | user_id=" + demoUser} {
+	for name, event := range map[string]string{"service_metrics.txt": " | REQUEST | POST /predict | ", "model_metrics.txt": " | PREDICTION | user_id=" + demoUser} {
 		lines := int64(0)
 		for _, name := range []string{name, "old-" + name} {
 			text, err := os.ReadFile(filepath.Join(logs, name))
@@ -150,9 +156,9 @@ func TestServer_stops(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.HasSuffix(string(text), "\n") || !strings.Contains(string(text), " LOG\n====") {
-				t.Errorf("%s: no header or a part of a line", name)
+				t.Errorf("%s: the header is missing or the last line is incomplete", name)
 			}
-			lines += int64(strings.Count(string(text), kind))
+			lines += int64(strings.Count(string(text), event))
 		}
 		if lines != answered.Load() {
 			t.Errorf("%s: %d lines for %d answers", name, lines, answered.Load())
@@ -160,21 +166,19 @@ func TestServer_stops(t *testing.T) {
 	}
 }
 
-// TestServer_fails: a failure at the start is reported in one line.
-func TestServer_fails(t *testing.T) {
+// TestServer_startError checks that an error at the start is the last line of the output.
+func TestServer_startError(t *testing.T) {
 	empty := t.TempDir()
 	for _, args := range [][]string{
 		{"-data", empty},
 		{"-model", filepath.Join(empty, "no.txt")},
 		{"-addr", "127.0.0.1:99999"},
-		{"-logs", os.Args[0]}, // a file
+		{"-logs", os.Args[0]}, // a file, not a folder
 	} {
-		cmd := exec.Command(os.Args[0], args...)
-		cmd.Env = append(os.Environ(), "BASKET_TEST_SERVER=1")
-		out, err := cmd.CombinedOutput()
+		out, err := serverCommand(args...).CombinedOutput()
 		last := out[strings.LastIndexByte(strings.TrimSpace(string(out)), '\n')+1:]
 		if err == nil || len(last) < 20 {
-			t.Errorf("%v: %v, %q", args, err, out)
+			t.Errorf("%v: error %v, output %q", args, err, out)
 		}
 	}
 }

@@ -1,12 +1,17 @@
-"""Trains the small LightGBM models of this folder and writes what LightGBM predicts with them.
+"""Trains the LightGBM models of this folder and writes LightGBM's predictions.
 
     pip install lightgbm==4.7.0 'numpy<3' && python3 make_lightgbm.py
 
-and again, each in an environment of its own, with lightgbm==3.3.5 and 2.2.3 ('numpy<1.24'), for files of older versions.
+Models of older versions need an environment each, with lightgbm==3.3.5 or 2.2.3, and 'numpy<1.24'.
 
-Each case is a folder: model.txt; rows.csv, the inputs x0, x1, ... (empty is missing); want.csv, LightGBM's own
-margin and y (margin0, y0, ... where several); origin.json. Numbers are written so that they read back to the bit.
-go test does not need this script.
+Each case is a folder lightgbm-CASE:
+
+    model.txt
+    rows.csv      inputs x0, x1, ...; an empty field is missing
+    want.csv      margin and y, or margin0, ... and y0, ... if there are several outputs
+    origin.json   library, version, seed, parameters
+
+Numbers are written with all digits that float64 needs. The Go tests do not run this script.
 """
 import json
 import pathlib
@@ -16,14 +21,14 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 SEED = 20261123
-ZERO = float(np.float32(1e-35))  # LightGBM takes what is no larger for zero
+ZERO = float(np.float32(1e-35))  # LightGBM treats values up to this magnitude as zero
 
 
-def training(rng, missing=0.0, categories=False):
+def training_data(rng, missing=0.0, categories=False):
     n = 1200
     x = np.column_stack([
-        rng.gamma(2.0, 30.0, n),                # a price
-        rng.integers(0, 40, n),                 # a count, with ties
+        rng.gamma(2.0, 30.0, n),                # like a price
+        rng.integers(0, 40, n),                 # like a count, with ties
         rng.integers(-1, 6, n) * rng.integers(0, 2, n),  # many zeros
         rng.normal(0, 1, n),
     ]).astype("float64")
@@ -37,8 +42,8 @@ def training(rng, missing=0.0, categories=False):
     return x, y
 
 
-def probes(rng, x, model):
-    """Rows that a wrong rule gets wrong: thresholds and their neighbours, zeros, tiny and huge numbers, missing."""
+def make_rows(rng, x, model):
+    """Returns rows with edge cases: thresholds and their neighbours, zeros, tiny and huge numbers, missing values."""
     thresholds = set()
 
     def walk(node):
@@ -56,9 +61,9 @@ def probes(rng, x, model):
             row = x[rng.integers(0, len(x))].copy()
             row[int(j)] = v
             rows.append(row)
-    wild = [0.0, -0.0, ZERO, -ZERO, np.nextafter(ZERO, 1), np.nextafter(-ZERO, -1), 2e-35, 1e-300, np.inf, -np.inf, np.nan,
-            1e300, -1, -0.5, 0.9, 31, 32, 63, 64, 69, 70, 255, 256, 1e6, 1e12, 2.0**31, -2.0**31]
-    for v in wild:
+    edge_values = [0.0, -0.0, ZERO, -ZERO, np.nextafter(ZERO, 1), np.nextafter(-ZERO, -1), 2e-35, 1e-300, np.inf, -np.inf, np.nan,
+                   1e300, -1, -0.5, 0.9, 31, 32, 63, 64, 69, 70, 255, 256, 1e6, 1e12, 2.0**31, -2.0**31]
+    for v in edge_values:
         for j in range(x.shape[1]):
             row = x[rng.integers(0, len(x))].copy()
             row[j] = v
@@ -68,25 +73,25 @@ def probes(rng, x, model):
     return np.array(rows)
 
 
-def write(case, model, rows, params):
+def write_case(case, model, rows, params):
     d = HERE / f"lightgbm-{case}"
     d.mkdir(exist_ok=True)
     model.save_model(str(d / "model.txt"))
-    again = lightgbm.Booster(model_file=str(d / "model.txt"))
-    margin = np.asarray(again.predict(rows, raw_score=True, num_threads=1)).reshape(len(rows), -1)
-    y = np.asarray(again.predict(rows, num_threads=1)).reshape(len(rows), -1)
+    loaded = lightgbm.Booster(model_file=str(d / "model.txt"))
+    margin = np.asarray(loaded.predict(rows, raw_score=True, num_threads=1)).reshape(len(rows), -1)
+    y = np.asarray(loaded.predict(rows, num_threads=1)).reshape(len(rows), -1)
 
-    def names(stem, width):
-        return [stem] if width == 1 else [f"{stem}{k}" for k in range(width)]
+    def names(name, width):
+        return [name] if width == 1 else [f"{name}{k}" for k in range(width)]
 
-    def table(path, header, values):
+    def write_csv(path, header, values):
         with open(path, "w", newline="\n") as f:
             f.write(",".join(header) + "\n")
             for row in values:
                 f.write(",".join("" if np.isnan(v) else repr(float(v)) for v in row) + "\n")
 
-    table(d / "rows.csv", [f"x{j}" for j in range(rows.shape[1])], rows)
-    table(d / "want.csv", names("margin", margin.shape[1]) + names("y", y.shape[1]), np.hstack([margin, y]))
+    write_csv(d / "rows.csv", [f"x{j}" for j in range(rows.shape[1])], rows)
+    write_csv(d / "want.csv", names("margin", margin.shape[1]) + names("y", y.shape[1]), np.hstack([margin, y]))
     (d / "origin.json").write_text(json.dumps(
         {"library": f"lightgbm {lightgbm.__version__}", "seed": SEED, "params": params}, indent=1) + "\n")
 
@@ -112,8 +117,8 @@ CASES = {
 }
 
 
-# What older versions are asked for too; the version's first digits become part of the name.
-OLDER = {
+# The cases of older versions. The version is the end of the folder's name.
+OLDER_CASES = {
     "2.2": ["regression", "categorical", "multiclass", "xentropy", "rf-poisson"],
     "3.3": ["nan", "categorical", "linear", "binary", "rf-poisson"],
 }
@@ -122,12 +127,12 @@ OLDER = {
 def main():
     version = ".".join(lightgbm.__version__.split(".")[:2])
     for case, params in CASES.items():
-        if version != "4.7" and case not in OLDER[version]:
+        if version != "4.7" and case not in OLDER_CASES[version]:
             continue
         rng = np.random.default_rng(SEED)
         params = dict(params)
         missing, categories = params.pop("missing", 0.0), params.pop("categories", False)
-        x, y = training(rng, missing, categories)
+        x, y = training_data(rng, missing, categories)
         match params["objective"]:
             case "binary":
                 y = (y > 70).astype("float64")
@@ -141,7 +146,7 @@ def main():
         full.setdefault("min_data_in_leaf", 10)
         data = lightgbm.Dataset(x, y, categorical_feature=[4] if categories else "auto", params=full)
         model = lightgbm.train(full, data, num_boost_round=6)
-        write(case if version == "4.7" else f"{case}-{version}", model, probes(rng, x, model), full)
+        write_case(case if version == "4.7" else f"{case}-{version}", model, make_rows(rng, x, model), full)
 
 
 if __name__ == "__main__":

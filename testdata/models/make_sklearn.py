@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Makes the scikit-learn models of this folder, and what scikit-learn says of them.
+"""Trains the scikit-learn models of this folder and writes scikit-learn's predictions.
 
     pip install scikit-learn==1.9.1 joblib==1.6.0 pandas lz4
-    python make_sklearn.py [folder]          the cases of this folder
+    python make_sklearn.py [folder]          the committed cases
     python make_sklearn.py folder all        all cases
-    python make_sklearn.py folder name ...   some
+    python make_sklearn.py folder name ...   the named cases
 
-Other releases of scikit-learn make the cases of this folder that end in their
-number; 1.2.2 with joblib 1.1.1, 1.3.2 and 1.6.1 were used. Each case is a folder:
+Other releases of scikit-learn make the cases whose folders end with the release. The
+committed ones are from 1.2.2 (with joblib 1.1.1), 1.3.2 and 1.6.1. Each case is a
+folder sklearn-CASE:
 
     model.joblib or model.pkl
-    rows.csv      inputs, x0 on; an empty cell is NaN
-    want.csv      y, what predict gives for the row alone; nan if it refuses the row
+    rows.csv      inputs x0, x1, ...; an empty field is NaN
+    want.csv      y, each row predicted by its own call; nan if predict fails
     origin.json   library, version, seed, parameters
 """
 import json
@@ -42,7 +43,7 @@ NAMES = ["value", "items", "regulars", "known share"]
 
 
 def data(missing=0.0, categories=0):
-    """300 baskets: what the last one cost, how many items it had, and so on."""
+    """Returns 300 rows like the feature rows of baskets, and their targets."""
     rng = np.random.default_rng(SEED)
     X = np.column_stack([
         np.round(rng.gamma(3, 20, 300), 2), rng.integers(1, 12, 300), rng.integers(0, 5, 300), rng.random(300),
@@ -62,7 +63,7 @@ def data(missing=0.0, categories=0):
 
 
 def thresholds(model):
-    """Some (feature, threshold) of a model's trees, if it has any."""
+    """Returns some pairs (feature, threshold) of the model's trees."""
     found = []
     for e in list(np.ravel(model.estimators_)) if hasattr(model, "estimators_") else [model]:
         t = getattr(e, "tree_", None)
@@ -73,7 +74,7 @@ def thresholds(model):
     return found[:: max(1, len(found) // 6)]
 
 
-def rows(model, X, extra):
+def make_rows(model, X, extra):
     rng = np.random.default_rng(SEED + 1)
     out = [list(r) for r in X[rng.integers(0, len(X), 12)]]
     for _ in range(6):
@@ -99,14 +100,16 @@ CASES = {}
 
 
 def case(name, since=(0, 0), **save):
-    def add(make):
+    """Registers a function that returns (model, training rows, extra rows) as a case."""
+    def register(make):
         if VERSION >= since:
             CASES[name] = (make, save)
         return make
-    return add
+    return register
 
 
 def simple(name, estimator, missing=0.0, categories=0, frame=False, since=(0, 0), extra=(), **save):
+    """Registers a case that fits an estimator to data()."""
     @case(name, since, **save)
     def make():
         X, y = data(missing, categories)
@@ -117,8 +120,9 @@ def simple(name, estimator, missing=0.0, categories=0, frame=False, since=(0, 0)
 GB = dict(n_estimators=4, max_depth=3, random_state=SEED)
 RF = dict(n_estimators=4, max_depth=4, random_state=SEED)
 HIST = dict(max_iter=4, max_leaf_nodes=6, min_samples_leaf=5, random_state=SEED, early_stopping=False)
-OTHERS = [[50.0, 3.0, c, 0.5] for c in (-1.0, -0.5, 0.5, 2.5, 17.0, 39.0, 40.0, 41.0, 255.0, 256.0, 258.0, 300.5, 2147483647.0,
-                                        2147483648.0, 4294967298.0, 1e12, NAN)]
+# Rows with edge cases of a category in column 2.
+CATEGORY_ROWS = [[50.0, 3.0, c, 0.5] for c in (-1.0, -0.5, 0.5, 2.5, 17.0, 39.0, 40.0, 41.0, 255.0, 256.0, 258.0, 300.5, 2147483647.0,
+                                               2147483648.0, 4294967298.0, 1e12, NAN)]
 
 simple("tree", DecisionTreeRegressor(max_depth=5))
 simple("tree-missing", DecisionTreeRegressor(max_depth=6, min_samples_leaf=2), missing=0.3, since=(1, 3))
@@ -147,11 +151,11 @@ simple("hist-gamma", HistGradientBoostingRegressor(loss="gamma", **HIST), since=
 simple("hist-quantile", HistGradientBoostingRegressor(loss="quantile", quantile=0.9, **HIST))
 simple("hist-absolute", HistGradientBoostingRegressor(loss="absolute_error", **HIST))
 simple("hist-monotonic", HistGradientBoostingRegressor(monotonic_cst=[1, 0, 0, -1], interaction_cst=[{0, 1}, {2, 3}], **HIST))
-simple("hist-categorical", HistGradientBoostingRegressor(categorical_features=[2], **HIST), categories=40, extra=OTHERS)
+simple("hist-categorical", HistGradientBoostingRegressor(categorical_features=[2], **HIST), categories=40, extra=CATEGORY_ROWS)
 simple("hist-categorical-missing", HistGradientBoostingRegressor(categorical_features=[False, False, True, False], **HIST),
-       missing=0.1, categories=40, extra=OTHERS)
+       missing=0.1, categories=40, extra=CATEGORY_ROWS)
 simple("hist-categorical-name", HistGradientBoostingRegressor(categorical_features=["regulars"], **HIST), categories=12, frame=True,
-       extra=OTHERS)
+       extra=CATEGORY_ROWS)
 simple("hist-stopped", HistGradientBoostingRegressor(max_iter=9, max_leaf_nodes=4, early_stopping=True, random_state=SEED))
 
 
@@ -176,7 +180,7 @@ def _():
     X, y = data(categories=12)
     X[:, 2] = np.array([-7.5, -1, 0, 0.25, 3, 40, 41, 255, 256, 1000, 1e6, 1e12])[X[:, 2].astype(int)]
     m = HistGradientBoostingRegressor(categorical_features=[2], **HIST).fit(X, y)
-    return m, X, OTHERS + [[50.0, 3.0, c, 0.5] for c in (-7.5, 1e6, 1000001.0, 0.25)]
+    return m, X, CATEGORY_ROWS + [[50.0, 3.0, c, 0.5] for c in (-7.5, 1e6, 1000001.0, 0.25)]
 
 
 @case("hist-warm")
@@ -291,8 +295,8 @@ for _protocol in (2, 3, 4, 5):
 simple("joblib-protocol-2", RandomForestRegressor(**RF), joblib_protocol=2)
 
 
-# The cases of this folder, by release.
-KEPT = {
+# The committed cases, by release.
+COMMITTED = {
     (1, 2): "tree",
     (1, 3): "tree-missing gb-zero hist-categorical columns-int",
     (1, 6): "hist-gamma columns-int",
@@ -309,7 +313,7 @@ def number(v):
     return "" if math.isnan(v) else repr(float(v))
 
 
-def write(folder, name, make, save):
+def write_case(folder, name, make, save):
     np.random.seed(SEED)
     model, X, extra = make()
     folder = os.path.join(folder, name)
@@ -319,7 +323,7 @@ def write(folder, name, make, save):
             pickle.dump(model, f, protocol=save["protocol"])
     else:
         joblib.dump(model, os.path.join(folder, "model.joblib"), compress=save.get("compress", 0), protocol=save.get("joblib_protocol"))
-    table = rows(model, X, extra)
+    table = make_rows(model, X, extra)
     want = []
     named = hasattr(model, "feature_names_in_")
     for r in table:
@@ -344,10 +348,10 @@ def write(folder, name, make, save):
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     suffix = "" if VERSION >= (1, 9) else "-%d.%d" % VERSION
-    wanted = sys.argv[2:] or KEPT[VERSION].split()
+    selected = sys.argv[2:] or COMMITTED[VERSION].split()
     for name, (make, save) in CASES.items():
-        if wanted == ["all"] or name in wanted:
-            write(folder, "sklearn-" + name + suffix, make, save)
+        if selected == ["all"] or name in selected:
+            write_case(folder, "sklearn-" + name + suffix, make, save)
 
 
 if __name__ == "__main__":

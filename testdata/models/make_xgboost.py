@@ -1,25 +1,26 @@
-"""Makes the models xgboost-* of this directory, with rows and XGBoost's answers.
+"""Trains the XGBoost models of this folder and writes XGBoost's predictions.
 
-Each case belongs to one version of XGBoost: a run makes the cases of the version
-that it finds, so run it once in an environment of each:
+Each case belongs to one version of XGBoost. A run makes the cases of the installed
+version, so each version needs its own environment and run:
 
     pip install xgboost==3.2.0 numpy && python make_xgboost.py
 
-The versions are 0.90, 1.0.2, 1.5.2, 1.6.2, 1.7.6, 3.2.0 and 3.4.1. Before 1.3 XGBoost added
-the base score last. What 0.90 and 1.0.2 wrote is thus left without answers, which a
-run with 1.7.6 after theirs gives, from the same files.
+The versions are 0.90, 1.0.2, 1.5.2, 1.6.2, 1.7.6, 3.2.0 and 3.4.1. Versions before 1.3
+add the base score last, unlike later ones. So runs with 0.90 and 1.0.2 write no
+want.csv; a later run with 1.7.6 loads their models and writes it.
 
-A directory has
+Each case is a folder xgboost-CASE:
 
     model.json, model.ubj, model.bin   one model, in the formats that the version writes
-    rows.csv      inputs x0, x1, ...; empty is missing
+    rows.csv      inputs x0, x1, ...; an empty field is missing
     want.csv      margin and y, or margin0, margin1, ...; with early stopping also
                   best_margin and best_y, of the rounds up to the best one
     origin.json   library, version, seed, parameters
 
-Numbers are float32 written so that float64 has the same value. Rows are real ones,
-thresholds and their neighbours in float32 and float64, numbers close to zero, and
-for categories numbers that are none.
+Predictions are float32, written with the digits of the equal float64. The rows are
+training rows in which some values are replaced: by thresholds and their neighbours in
+float32 and float64, by numbers close to zero, and in categorical columns by negative,
+fractional and large numbers.
 """
 
 import csv
@@ -35,12 +36,11 @@ VERSION = xgb.__version__
 RELEASE = tuple(int(x) for x in VERSION.split(".")[:2])
 N, COLUMNS, ROWS = 300, 4, 24
 
-ALL = ("json", "ubj", "bin")  # as far as the version writes them
+ALL = ("json", "ubj", "bin")  # those that the version can write
 SQUARED = {"objective": "reg:squarederror", "max_depth": 3}
 CLASSES = {"objective": "multi:softprob", "num_class": 3, "max_depth": 2}
 
-# name, version, parameters, kind of target; then rounds, share of missing values,
-# categorical columns, formats.
+# Name, version, parameters and kind of target, and further arguments of make.
 CASES = [
     ("regression", "3.2.0", SQUARED, "real", {"missing": 0.15, "formats": ALL}),
     ("names", "3.2.0", SQUARED, "real", {"names": ["price", "items", 'the "n" of\nregulars', "größe"]}),
@@ -131,13 +131,13 @@ def make_rows(booster, x, seed, categorical, linear):
     rows = x[r.randint(0, N, ROWS)].copy()
     found = {} if linear else thresholds(booster)
     tiny = [0.0, -0.0, 1.0000000180025095e-35, 1e-45, -1e-300, 3e38, -3e38, np.nan]
-    odd = [-1, -0.5, -1e-50, 0.9, 9.999999999, 31, 32, 39.5, 63, 64, 255, 195000, 195000.5, 2**24 - 1, 2**24, 2**31, 1e20, np.nan]
+    categories = [-1, -0.5, -1e-50, 0.9, 9.999999999, 31, 32, 39.5, 63, 64, 255, 195000, 195000.5, 2**24 - 1, 2**24, 2**31, 1e20, np.nan]
     for i in range(ROWS):
         for j in range(COLUMNS):
             dice = r.randint(0, 6)
             if j in categorical:
                 if dice < 4:
-                    rows[i, j] = odd[r.randint(0, len(odd))]
+                    rows[i, j] = categories[r.randint(0, len(categories))]
             elif dice < 4 and j in found:
                 t = found[j][r.randint(0, len(found[j]))]
                 t64, below, above = float(t), float(np.nextafter(t, np.float32(-9e37))), float(np.nextafter(t, np.float32(9e37)))
@@ -145,11 +145,11 @@ def make_rows(booster, x, seed, categorical, linear):
                 rows[i, j] = choice[r.randint(0, len(choice))]
             elif dice == 4:
                 rows[i, j] = tiny[r.randint(0, len(tiny))]
-    rows[~(np.abs(rows) <= 3.4e38)] = np.nan  # -inf is a threshold of the case "present", but is refused as input
+    rows[~(np.abs(rows) <= 3.4e38)] = np.nan  # -inf is a threshold of the case "present", but XGBoost rejects it as input
     return rows
 
 
-def write(path, columns):
+def write_csv(path, columns):
     names, values = [], []
     for name, v in columns:
         v = np.asarray(v, dtype=np.float64).reshape(-1, int(np.prod(np.shape(v)[1:]) or 1))
@@ -167,7 +167,7 @@ def read_rows(path):
         return np.array([[float(v or "nan") for v in row] for row in list(csv.reader(f))[1:]])
 
 
-def answer(path, names, categorical, best=None):
+def write_want(path, names, categorical, best=None):
     model = next(p for p in (os.path.join(path, "model." + e) for e in ("json", "ubj", "bin")) if os.path.exists(p))
     booster = xgb.Booster(model_file=model)
     d = matrix(read_rows(os.path.join(path, "rows.csv")), None, categorical, names)
@@ -175,7 +175,7 @@ def answer(path, names, categorical, best=None):
     if best is not None:
         kw = {"iteration_range": (0, best + 1)}
         columns += [("best_margin", booster.predict(d, output_margin=True, **kw)), ("best_y", booster.predict(d, **kw))]
-    write(os.path.join(path, "want.csv"), columns)
+    write_csv(os.path.join(path, "want.csv"), columns)
 
 
 def make(seed, name, params, target, rounds=3, missing=0.0, categorical=(), names=None, stop=0, formats=("json",)):
@@ -189,7 +189,7 @@ def make(seed, name, params, target, rounds=3, missing=0.0, categorical=(), name
         d.set_float_info("label_upper_bound", y)
     kw = {}
     if stop:
-        # Against halved targets a model is best halfway.
+        # With halved validation targets, the best round is about halfway.
         valid = data(target, seed + 1, missing, categorical)
         kw = {"evals": [(matrix(valid[0], valid[1] / 2), "v")], "early_stopping_rounds": stop}
     p = dict(params, nthread=1, seed=seed)
@@ -200,17 +200,17 @@ def make(seed, name, params, target, rounds=3, missing=0.0, categorical=(), name
         booster.save_model(os.path.join(path, "model.ubj"))
     if RELEASE < (2, 0) and "bin" in formats and not len(categorical):
         booster.save_model(os.path.join(path, "model.bin"))
-    write(os.path.join(path, "rows.csv"), [("x", make_rows(booster, x, seed, categorical, params.get("booster") == "gblinear"))])
+    write_csv(os.path.join(path, "rows.csv"), [("x", make_rows(booster, x, seed, categorical, params.get("booster") == "gblinear"))])
     with open(os.path.join(path, "origin.json"), "w") as f:
         origin = {"library": "xgboost", "version": VERSION, "seed": seed, "rounds": rounds, "params": params}
         f.write(json.dumps(origin, indent=1, sort_keys=True) + "\n")
     if RELEASE >= (1, 3):
-        answer(path, names, categorical, booster.best_iteration if stop else None)
+        write_want(path, names, categorical, booster.best_iteration if stop else None)
 
 
-for i, (case, version, parameters, kind, how) in enumerate(CASES):
+for i, (case, version, parameters, kind, arguments) in enumerate(CASES):
     if version == VERSION:
-        make(i, case, parameters, kind, **how)
+        make(i, case, parameters, kind, **arguments)
     elif version in ("0.90", "1.0.2") and VERSION == "1.7.6":
-        answer(os.path.join(HERE, "xgboost-" + case), None, ())
+        write_want(os.path.join(HERE, "xgboost-" + case), None, ())
 print(VERSION, sys.version.split()[0], "done")
