@@ -27,22 +27,23 @@
 // Files may be damaged or hostile: the result is then an error that wraps
 // [basket.ErrData], not a panic, and memory is bounded. Every size in a file is
 // checked against the available bytes before memory is allocated. Checksums are
-// checked where a file has them. These limits hold, and no common writer reaches
-// them:
+// checked where a file has them. The limits are far above what writers make by
+// default:
 //
 //   - A page has at most 128 MiB uncompressed, a dictionary 32 MiB. A page of
 //     more than 20 MiB is at most 256 times as large as its compressed bytes.
-//   - A file of orders, regulars, inventory or feature rows has at most 256 rows
-//     for each byte, and 1,048,576 more; a list has at most 1,048,576 items.
-//   - 1,024 successive values of DELTA_BYTE_ARRAY or DELTA_LENGTH_BYTE_ARRAY have
-//     at most 8 MiB.
+//   - A file of orders, regulars, inventory or feature rows has at most 1,048,576
+//     rows and 256 more for each of its bytes.
+//   - A list has at most 1,048,576 items, and the lists of a file 16,777,216 and
+//     1,024 more for each of its bytes.
+//   - 1,024 successive strings in a DELTA encoding have at most 8 MiB.
 //
 // # Errors
 //
 // Errors name the file, the column and, counted from zero in the file, the row.
-// They wrap [basket.ErrData], and that of a missing file wraps [fs.ErrNotExist]
-// too; but that of a context that is done is its Err, and those of a writer or of
-// a sequence that is written are returned as they are.
+// They wrap [basket.ErrData]; that of a missing file also wraps [fs.ErrNotExist].
+// If a context is done, the error is its Err. Errors of an io.Writer, and of a
+// sequence that is written, do not wrap ErrData.
 package basketparquet
 
 import (

@@ -96,7 +96,8 @@ func (r *orderReader) read(b *orderBatch) (more bool, err error) {
 		}
 		start := len(b.items)
 		b.items = append(b.items, items...)
-		b.orders[i] = basket.Order{UserID: user[i], OrderedAt: at[i], Items: b.items[start:]}
+		end := len(b.items) // an append by the caller must not overwrite the next order
+		b.orders[i] = basket.Order{UserID: user[i], OrderedAt: at[i], Items: b.items[start:end:end]}
 		r.row++
 	}
 	return true, nil
