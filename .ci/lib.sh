@@ -25,7 +25,7 @@ fuzz() {
   for file in $(git grep -lE '^func Fuzz' -- '*_test.go'); do
     for target in $(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$file"); do
       echo "-- $file $target"
-      (cd "$(dirname "$file")" && go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" .)
+      (cd "$(dirname "$file")" && go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" -fuzzminimizetime 1x .)
     done
   done
 }
