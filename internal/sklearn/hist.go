@@ -26,7 +26,8 @@ func (r *reader) hist(e object, p *Pipeline, in frame, depth int) (frame, error)
 	if err != nil {
 		return in, err
 	}
-	m := &forest.Model{Features: in.width, Base: []float64{base}}
+	// The library adds the baseline to 0, which makes 0 of -0.
+	m := &forest.Model{Features: in.width, Base: []float64{base + 0}}
 	if m.Link, err = r.link(e); err != nil {
 		return in, err
 	}

@@ -165,6 +165,34 @@ func TestPipeline_steps(t *testing.T) {
 	}
 }
 
+// TestRead_zeroOfHist: scikit-learn 1.9.1 adds the baseline to 0, so that a
+// baseline -0, which the loss quantile may have, gives 0.
+func TestRead_zeroOfHist(t *testing.T) {
+	minus := math.Copysign(0, -1)
+	leaf := array{
+		shape: tuple{1}, code: "V43",
+		names: []string{"value", "count", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "is_leaf", "is_categorical", "bitset_idx"},
+		codes: []string{"f8", "u4", "i4", "f8", "u1", "u4", "u4", "u1", "u1", "u8"},
+		data:  make([]byte, 43),
+	}
+	binary.LittleEndian.PutUint64(leaf.data, math.Float64bits(minus))
+	leaf.data[33] = 1 // is_leaf
+	const hist = "sklearn.ensemble._hist_gradient_boosting."
+	model := pyObject{hist + "gradient_boosting.HistGradientBoostingRegressor", nil, attrs{
+		"n_features_in_", 1, "_baseline_prediction", minus, "_bin_mapper", pyObject{hist + "binning._BinMapper", nil, attrs{"n_bins", 3}},
+		"_loss", pyObject{"sklearn._loss.loss.PinballLoss", nil, attrs{"link", pyObject{"sklearn._loss.link.IdentityLink", nil, nil}}},
+		"_predictors", list{list{pyObject{hist + "predictor.TreePredictor", nil, attrs{"nodes", leaf}}}},
+	}}
+	f, err := Read(pickled(model), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []float64{1}
+	if f.Pipeline.Predict(got, []float64{1}); math.Float64bits(got[0]) != 0 {
+		t.Errorf("%v, want 0", got[0])
+	}
+}
+
 func TestRead_refuses(t *testing.T) {
 	change := func(i int, n node) []node {
 		nodes := append([]node{}, split...)
