@@ -14,6 +14,22 @@ import (
 // A Route gives a share of the users to a model: a canary is a route of small
 // weight, an A/B test is two routes, a shadow is a model that runs but never
 // answers.
+//
+// Weighted rendezvous hashing chooses the route of a user: D. Thaler and C.
+// Ravishankar, "Using name-based mappings to increase hit rates", 1998, with the
+// weights of C. Schindelhauer and G. Schomaker, "Weighted distributed hash
+// tables", 2005. Of each route that has a weight, u is the first eight bytes of
+// the SHA-256 of experiment, a zero byte, route name, a zero byte and user ID, as
+// a big-endian integer, plus 0.5, divided by 2^64. The route with the least
+// -ln(u)/weight answers, the first of equals. In Python:
+//
+//	def score(experiment, route, weight, user):
+//	    d = hashlib.sha256(b"\0".join([experiment, route, user])).digest()
+//	    return -math.log((int.from_bytes(d[:8], "big") + 0.5) / 2**64) / weight
+//
+// A route gets users in proportion to its weight. If a weight grows, its route
+// takes users from the others and loses none, and no user moves between the
+// others. With one route that has a weight, nothing is hashed.
 type Route struct {
 	Name   string
 	Model  Model
@@ -49,21 +65,7 @@ func newRoutes(experiment string, all []bound) *routes {
 	return rs
 }
 
-// choose returns the route that answers a user, by weighted rendezvous hashing:
-// Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
-// 1998, with the weights of Schindelhauer and Schomaker, "Weighted distributed
-// hash tables", 2005. Of each route that has a weight, u is the first eight bytes
-// of the SHA-256 of experiment, a zero byte, route name, a zero byte and user ID,
-// as a big-endian integer, plus 0.5, divided by 2^64. The route with the least
-// -ln(u)/weight answers, the first of equals. In Python:
-//
-//	def score(experiment, route, weight, user):
-//	    d = hashlib.sha256(b"\0".join([experiment, route, user])).digest()
-//	    return -math.log((int.from_bytes(d[:8], "big") + 0.5) / 2**64) / weight
-//
-// A route gets users in proportion to its weight. If a weight grows, its route
-// takes users from the others and loses none, and no user moves between the
-// others.
+// choose returns the route that answers a user.
 func (rs *routes) choose(userID string) *bound {
 	if len(rs.answer) == 1 {
 		return rs.answer[0]

@@ -42,7 +42,7 @@ func assign(t *testing.T, p *basket.Predictor, n int) string {
 }
 
 // TestRoute_python compares the assignment with that of the Python lines in the
-// comment of choose:
+// comment of Route:
 //
 //	routes = [(b"a", 5), (b"b", 3), (b"c", 2)]
 //	"".join(min(routes, key=lambda r: score(b"price-2025", *r, b"user-%d" % i))[0].decode() for i in range(60))
