@@ -329,7 +329,7 @@ func TestRead_boundsMemory(t *testing.T) {
 			if grown, limit := after.TotalAlloc-before.TotalAlloc, uint64(1<<20+20*len(text)); grown > limit {
 				t.Errorf("%d bytes of file take %d bytes: want at most %d", len(text), grown, limit)
 			}
-			if took > 5*time.Second {
+			if took > 30*time.Second {
 				t.Errorf("it takes %v", took)
 			}
 			if (err == nil) != (name == "far categories") {
