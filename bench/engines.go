@@ -57,7 +57,7 @@ type engine struct {
 	close         func()
 
 	checked  string // how its predictions were compared with ours
-	checkErr error  // what is wrong with its predictions
+	checkErr error  // an error of its predictions, or a difference
 }
 
 // An engineComparison is an engineCase in one mode: "one" predicts one row per call,
@@ -121,7 +121,7 @@ func (b *bench) engines(ctx context.Context, name string, c engineCase) error {
 			}
 			e := opened[p.peer]
 			if e.checkErr != nil {
-				b.record(title, fmt.Errorf("the predictions differ: %w", e.checkErr))
+				b.record(title, e.checkErr)
 				continue
 			}
 			candidates = append(candidates, e.candidate(ec.mode, p.ratio))
@@ -139,8 +139,8 @@ func (e *engine) check(single, all []float64, distinct int) {
 	theirs, theirBatch, err := e.predictions()
 	if err == nil {
 		err = errors.Join(
-			checkEqual("one row", theirs, single[:min(len(theirs), len(single))], e.tolerance),
-			checkEqual("batch", theirBatch, all, e.tolerance),
+			checkEqual("predictions differ: one row", theirs, single[:min(len(theirs), len(single))], e.tolerance),
+			checkEqual("predictions differ: batch", theirBatch, all, e.tolerance),
 		)
 	}
 	e.checkErr = err

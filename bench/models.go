@@ -120,20 +120,25 @@ func isInput(column string) bool {
 	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// readTestdata reads rows.csv and the column y of want.csv.
+// readTestdata reads rows.csv and the column y of want.csv. It omits rows whose y is NaN,
+// which the library rejects.
 func (w *workload) readTestdata(folder string) error {
 	header, rows, err := readCSV(filepath.Join(folder, "rows.csv"))
 	if err != nil {
 		return err
 	}
-	w.columns, w.rows = len(header), rows
+	w.columns = len(header)
 	header, want, err := readCSV(filepath.Join(folder, "want.csv"))
 	if err != nil {
 		return err
 	}
-	for j, name := range header {
-		for i := j; name == "y" && i < len(want); i += len(header) {
-			w.want = append(w.want, want[i])
+	y := slices.Index(header, "y")
+	if y < 0 || len(want)/len(header) != len(rows)/w.columns {
+		return fmt.Errorf("%s: want.csv has no column y, or not as many rows as rows.csv", folder)
+	}
+	for i := range len(rows) / w.columns {
+		if v := want[i*len(header)+y]; !math.IsNaN(v) {
+			w.rows, w.want = append(w.rows, rows[i*w.columns:(i+1)*w.columns]...), append(w.want, v)
 		}
 	}
 	return nil

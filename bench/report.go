@@ -25,7 +25,7 @@ type result struct {
 	Peer        string   `json:"peer,omitempty"`
 	PeerVersion string   `json:"peer_version,omitempty"`
 	PeerFigure  *summary `json:"peer_figure,omitempty"`
-	Ratio       *summary `json:"ratio,omitempty"` // how many times better ours is
+	Ratio       *summary `json:"ratio,omitempty"` // above 1 if ours is better
 	Bar         *bar     `json:"bar,omitempty"`
 	Met         *bool    `json:"met,omitempty"`     // nil if there is no bar, or it does not apply to the data
 	Share       float64  `json:"share,omitempty"`   // of the bar; it is met at 1
@@ -113,8 +113,8 @@ type report struct {
 // write writes the report as text.
 func (r *report) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "comparison\tours\tpeer\tpeer's\tratio\tbar\t")
-	fmt.Fprintln(t, "----------\t----\t----\t------\t-----\t---\t")
+	fmt.Fprintln(t, "comparison\tbasket\tpeer\tpeer's\tratio\tbar\t")
+	fmt.Fprintln(t, "----------\t------\t----\t------\t-----\t---\t")
 	for i := range r.Results {
 		s := &r.Results[i]
 		peer, theirs, ratio, limit := "-", "-", "-", "-"
@@ -138,7 +138,7 @@ func (r *report) write(w io.Writer) error {
 }
 
 func (r *report) writeNotes(w io.Writer) {
-	fmt.Fprintf(w, "\nMedian (minimum..maximum) of %d interleaved rounds. A ratio above 1 means that ours is better.\n", r.Rounds)
+	fmt.Fprintf(w, "\nMedian (minimum..maximum) of %d interleaved rounds. A ratio above 1 means that basket is better.\n", r.Rounds)
 	if r.Clock == "cpu" {
 		fmt.Fprintln(w, "Engines, predictor, loading and features are measured in CPU time, because other programs use this machine.")
 	}
@@ -177,23 +177,19 @@ func (u unit) spread(s summary) string {
 
 // format formats a value with three significant digits and a metric prefix.
 func (u unit) format(v float64) string {
-	switch u {
-	case nanoseconds:
-		switch {
-		case v >= 0.9995e9:
-			return digits(v/1e9) + " s"
-		case v >= 0.9995e6:
-			return digits(v/1e6) + " ms"
-		case v >= 0.9995e3:
-			return digits(v/1e3) + " µs"
-		}
-		return digits(v) + " ns"
-	case perSecond:
+	switch {
+	case u == perSecond:
 		return fmt.Sprintf("%.0f/s", v)
-	case bytes:
+	case u == bytes:
 		return digits(v/(1<<20)) + " MB"
+	case v >= 0.9995e9:
+		return digits(v/1e9) + " s"
+	case v >= 0.9995e6:
+		return digits(v/1e6) + " ms"
+	case v >= 0.9995e3:
+		return digits(v/1e3) + " µs"
 	}
-	return fmt.Sprint(v)
+	return digits(v) + " ns"
 }
 
 // digits formats a value with three significant digits, and all digits before the

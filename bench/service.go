@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,13 +77,10 @@ func (b *bench) predictor(ctx context.Context) error {
 	dst := make([]float64, 1)
 	for _, r := range rows {
 		prediction, err := p.Predict(ctx, r.UserID)
-		if err == nil {
-			err = model.Predict(ctx, dst, r.Values)
+		if err = errors.Join(err, model.Predict(ctx, dst, r.Values)); err != nil {
+			return err
 		}
-		if err == nil {
-			err = checkEqual("user "+r.UserID, []float64{prediction.Value}, dst, 0)
-		}
-		if err != nil {
+		if err := checkEqual("user "+r.UserID, []float64{prediction.Value}, dst, 0); err != nil {
 			return err
 		}
 	}
