@@ -27,8 +27,9 @@
 // Files may be damaged or hostile: the result is then an error that wraps
 // [basket.ErrData], not a panic, and memory is bounded. Every size in a file is
 // checked against the available bytes before memory is allocated. Checksums are
-// checked where a file has them. The limits are far above what writers make by
-// default:
+// checked where a file has them. Most writers stay far below these limits; that
+// needs row groups of a few million rows with fastparquet, whose row groups have
+// one page for each column:
 //
 //   - A page has at most 128 MiB uncompressed, a dictionary 32 MiB. A page of
 //     more than 20 MiB is at most 256 times as large as its compressed bytes.

@@ -98,7 +98,8 @@ func read[T uint8 | uint32](h *hybrid, dst []T) error {
 // unpack reads numbers of width bits from a bit offset, the lowest bit first.
 func unpack[T uint8 | uint32](dst []T, b []byte, bit int, width uint) {
 	mask := uint64(1)<<width - 1
-	for i := range dst {
+	most := 57 / int(max(width, 1)) // numbers in the 64 bits of any byte offset
+	for len(dst) > 0 {
 		at := bit >> 3
 		var v uint64
 		if at+8 <= len(b) {
@@ -108,7 +109,13 @@ func unpack[T uint8 | uint32](dst []T, b []byte, bit int, width uint) {
 				v = v<<8 | uint64(b[j])
 			}
 		}
-		dst[i] = T(v >> (bit & 7) & mask)
-		bit += int(width)
+		v >>= bit & 7
+		n := min(most, len(dst))
+		for i := range dst[:n] {
+			dst[i] = T(v & mask)
+			v >>= width
+		}
+		bit += n * int(width)
+		dst = dst[n:]
 	}
 }
