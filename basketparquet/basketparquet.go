@@ -27,9 +27,9 @@
 // Files may be damaged or hostile: the result is then an error that wraps
 // [basket.ErrData], not a panic, and memory is bounded. Every size in a file is
 // checked against the available bytes before memory is allocated. Checksums are
-// checked where a file has them. Most writers stay far below these limits; that
-// needs row groups of a few million rows with fastparquet, whose row groups have
-// one page for each column:
+// checked where a file has them. Most writers stay far below the limits. Fastparquet
+// writes one page for each column of a row group: let it write row groups of at
+// most two million rows.
 //
 //   - A page has at most 128 MiB uncompressed, a dictionary 32 MiB. A page of
 //     more than 20 MiB is at most 256 times as large as its compressed bytes.
@@ -43,8 +43,8 @@
 //
 // Errors name the file, the column and, counted from zero in the file, the row.
 // They wrap [basket.ErrData]; that of a missing file also wraps [fs.ErrNotExist].
-// If a context is done, the error is its Err. Errors of an io.Writer, and of a
-// sequence that is written, do not wrap ErrData.
+// If a context is done, the error is its Err. The error of a sequence that is
+// written is returned as it is, and that of an io.Writer does not wrap ErrData.
 package basketparquet
 
 import (

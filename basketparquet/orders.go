@@ -21,10 +21,19 @@ func Orders(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Order, error] {
 }
 
 func readOrders(f *scan.File, yield func([]basket.Order) bool) error {
-	r, err := newOrderReader(f)
+	users, err := scan.Strings(f, "user_id")
 	if err != nil {
 		return err
 	}
+	times, err := scan.Times(f, "created_at")
+	if err != nil {
+		return err
+	}
+	lists, err := scan.IntLists(f, "ordered_items", basket.NoVariant)
+	if err != nil {
+		return err
+	}
+	r := &orderReader{users: users, times: times, lists: lists, rows: f.NumRows()}
 	return prefetch(r.read, func(b *orderBatch) bool { return yield(b.orders) })
 }
 
@@ -44,20 +53,6 @@ type orderReader struct {
 type orderBatch struct {
 	orders []basket.Order
 	items  []int64
-}
-
-func newOrderReader(f *scan.File) (r *orderReader, err error) {
-	r = &orderReader{rows: f.NumRows()}
-	if r.users, err = scan.Strings(f, "user_id"); err != nil {
-		return nil, err
-	}
-	if r.times, err = scan.Times(f, "created_at"); err != nil {
-		return nil, err
-	}
-	if r.lists, err = scan.IntLists(f, "ordered_items", basket.NoVariant); err != nil {
-		return nil, err
-	}
-	return r, nil
 }
 
 // read fills b with the next orders, or reports false after the last.

@@ -19,8 +19,8 @@ import (
 // damaged page fits, which never happens.
 
 // A page of over maxInflated bytes is at most maxRatio times as large as its
-// compressed bytes. Writers end pages at about 1 MB, few at 20 MB or more; only
-// an attack is larger and compresses better.
+// compressed bytes. Writers end pages at about 1 MB, few at up to 20 MB. A larger
+// page compresses that well only if nearly all of its values are equal.
 const (
 	maxInflated = 20 << 20
 	maxRatio    = 256
@@ -114,22 +114,31 @@ func decodeSnappy(dst, src []byte, size int) ([]byte, error) {
 func hasZeroOffset(src []byte) bool {
 	_, n := binary.Uvarint(src)
 	for i := n; 0 <= i && i < len(src); {
-		tag, kind := int(src[i]), int(src[i]&3)
-		switch {
-		case tag&0xe3 == 1 && i+1 < len(src) && src[i+1] == 0:
-			return true
-		case tag >= 60<<2 && kind == 0: // the literal's length less one is in the next bytes
-			extra := tag>>2 - 59
-			if i+extra >= len(src) {
-				return false // the decoder returns an error
+		switch tag := src[i]; tag & 3 {
+		case 0:
+			size := int(tag >> 2)
+			i++
+			if size >= 60 {
+				extra := size - 59
+				if i+extra > len(src) {
+					return false // the decoder returns an error
+				}
+				size = 0
+				for j := extra - 1; j >= 0; j-- {
+					size = size<<8 | int(src[i+j])
+				}
+				i += extra
 			}
-			size := 0
-			for j := extra; j > 0; j-- {
-				size = size<<8 | int(src[i+j])
+			i += size + 1
+		case 1:
+			if tag>>5 == 0 && i+1 < len(src) && src[i+1] == 0 {
+				return true
 			}
-			i += 1 + extra + size + 1
-		default: // 2, 3 or 5 bytes, or a literal; without a branch, which is hard to predict
-			i += 0x05030200>>(8*kind)&0xff + (tag>>2+2)&((kind-1)>>8)
+			i += 2
+		case 2:
+			i += 3
+		case 3:
+			i += 5
 		}
 	}
 	return false

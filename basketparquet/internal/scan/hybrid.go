@@ -26,8 +26,6 @@ func packedBits(b []byte) hybrid {
 	return hybrid{b: b, width: 1, pos: len(b), run: 8 * len(b)}
 }
 
-var errRun = errors.New("a run is truncated")
-
 // next reads the header of a run.
 func (h *hybrid) next() error {
 	header, n := binary.Uvarint(h.b[h.pos:])
@@ -52,13 +50,13 @@ func (h *hybrid) next() error {
 			h.run = 8 * available / int(h.width)
 			h.pos += available
 		default:
-			return errRun
+			return errTruncated
 		}
 		return nil
 	}
 	size := int(h.width+7) / 8
 	if size > available {
-		return errRun
+		return errTruncated
 	}
 	h.value = 0
 	for i := range size {
