@@ -108,7 +108,8 @@ func (p *Predictor) Predict(ctx context.Context, userID string) (Prediction, err
 	if fault := userIDFault(userID); fault != "" {
 		return Prediction{UserID: userID}, invalidUserID(fault)
 	}
-	r, _ := p.predictValid(ctx, userID)
+	var r Result
+	p.predictValid(ctx, userID, &r)
 	return r.Prediction, r.Err
 }
 
@@ -116,27 +117,27 @@ func invalidUserID(fault string) error {
 	return fmt.Errorf("basket: %w: user ID %s", ErrInvalidRequest, fault)
 }
 
-// predictValid predicts for a user ID that is known to be valid, and returns the
-// route that answered.
-func (p *Predictor) predictValid(ctx context.Context, userID string) (Result, *bound) {
+// predictValid sets r to the result for a user ID that is known to be valid, and
+// returns the route that answered.
+func (p *Predictor) predictValid(ctx context.Context, userID string, r *Result) *bound {
 	rs := p.routes.Load()
 	var start time.Time
 	if len(p.modelLoggers) > 0 {
 		start = time.Now()
 	}
 	b := rs.choose(userID)
-	r := Result{Prediction: Prediction{UserID: userID, Route: b.name, Model: b.text, Features: p.features}}
+	r.UserID, r.Route, r.Model, r.Features = userID, b.name, b.text, p.features
 	r.Row, r.Err = p.row(ctx, userID)
 	if r.Err == nil {
 		r.Value, r.Err = b.predictOne(ctx, r.Row.Values)
 	}
 	if len(p.modelLoggers) > 0 {
-		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Result: r})
+		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Result: *r})
 		if len(rs.shadow) > 0 && r.Row.Values != nil {
-			p.runShadows(ctx, rs, []Result{r})
+			p.runShadows(ctx, rs, []Result{*r})
 		}
 	}
-	return r, b
+	return b
 }
 
 // An Explanation is a Prediction with SHAP contributions.
@@ -158,7 +159,8 @@ func (p *Predictor) Explain(ctx context.Context, userID string) (Explanation, er
 }
 
 func (p *Predictor) explainValid(ctx context.Context, userID string) (Explanation, error) {
-	r, b := p.predictValid(ctx, userID) // the same model predicts and explains
+	var r Result
+	b := p.predictValid(ctx, userID, &r) // the same model predicts and explains
 	e := Explanation{Prediction: r.Prediction}
 	if r.Err != nil {
 		return e, r.Err

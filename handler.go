@@ -125,7 +125,7 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 		e, err = h.p.explainValid(r.Context(), userID)
 	} else {
 		var result Result
-		result, _ = h.p.predictValid(r.Context(), userID)
+		h.p.predictValid(r.Context(), userID, &result)
 		e.Prediction, err = result.Prediction, result.Err
 	}
 	if err != nil {

@@ -19,8 +19,9 @@ const (
 	// maxBuffered bounds the bytes in memory. Lines beyond are dropped.
 	maxBuffered = 4 << 20
 
-	// maxIdleBuffer is the capacity of a buffer that is kept for reuse.
-	maxIdleBuffer = 256 << 10
+	// maxIdleBuffer is the capacity of a buffer that is kept for reuse; there are
+	// two buffers.
+	maxIdleBuffer = maxBuffered / 2
 )
 
 // A LogFile is an [io.Writer] for whole lines that never waits for the disk: a
