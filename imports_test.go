@@ -12,7 +12,7 @@ import (
 // not import each other, nothing imports upward, and who imports the root package
 // gets the standard library and this module only.
 var importRules = map[string][]string{
-	".":                   {"./internal/forest", "./internal/libm", "./internal/lightgbm", "./internal/xgboost", "./internal/sklearn"},
+	".":                   {"./internal/columns", "./internal/forest", "./internal/libm", "./internal/lightgbm", "./internal/xgboost", "./internal/sklearn"},
 	"./internal/libm":     {},
 	"./internal/forest":   {"./internal/libm"},
 	"./internal/golden":   {},
@@ -25,9 +25,11 @@ var importRules = map[string][]string{
 	"./internal/lz4":      {},
 	"./internal/lzma":     {},
 
-	"./basketparquet": {".", "./basketparquet/internal/scan", "github.com/parquet-go/parquet-go"},
+	"./internal/columns": {},
+
+	"./basketparquet": {".", "./internal/columns", "./basketparquet/internal/scan", "github.com/klauspost/compress/s2", "github.com/parquet-go/parquet-go", "github.com/parquet-go/parquet-go/compress"},
 	"./basketparquet/internal/scan": {
-		"github.com/andybalholm/brotli", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/snappy", "github.com/klauspost/compress/zstd",
+		"github.com/andybalholm/brotli", "github.com/klauspost/compress/gzip", "github.com/golang/snappy", "github.com/klauspost/compress/zstd",
 		"github.com/parquet-go/parquet-go/deprecated", "github.com/parquet-go/parquet-go/format", "github.com/pierrec/lz4/v4",
 	},
 	"./basketleaves":    {".", "./internal/forest", "./internal/lightgbm", "./internal/xgboost", "github.com/dmitryikh/leaves"},

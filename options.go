@@ -129,6 +129,3 @@ func WithMargin() ModelOption {
 func WithBestIteration() ModelOption {
 	return func(c *modelConfig) { c.bestIteration = true }
 }
-
-// A MaterializerOption configures [NewMaterializer]. A [Meaning] is one.
-type MaterializerOption interface{ apply(*Materializer) }

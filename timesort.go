@@ -10,14 +10,16 @@ func (f *orderFact) before(g *orderFact) bool {
 // slices.SortStableFunc, which works in place; it uses a scratch slice of equal
 // length, which it returns for the next call.
 func sortByTime(facts, scratch []orderFact) []orderFact {
-	const run = 8
+	const run = 12
 	sorted := true
 	for start := 0; start < len(facts); start += run {
 		part := facts[start:min(start+run, len(facts))]
 		for i := 1; i < len(part); i++ {
-			for k := i; k > 0 && part[k].before(&part[k-1]); k-- {
-				part[k], part[k-1] = part[k-1], part[k]
+			f, k := part[i], i
+			for ; k > 0 && f.before(&part[k-1]); k-- {
+				part[k] = part[k-1]
 			}
+			part[k] = f
 		}
 		sorted = sorted && (start == 0 || !part[0].before(&facts[start-1]))
 	}

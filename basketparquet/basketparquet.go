@@ -57,70 +57,117 @@ import (
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet/internal/scan"
+	"github.com/basket-go/basket/internal/columns"
 )
 
 // batch is the number of rows that are read at a time.
 const batch = 1024
 
 // Materialize returns a [basket.Materializer] of the tables inventory, regulars
-// and orders of fsys.
+// and orders of fsys. With [basket.WithGoroutines] it reads several row groups at
+// the same time; fsys must then be safe for concurrent use.
 func Materialize(ctx context.Context, fsys fs.FS, opts ...basket.MaterializerOption) (*basket.Materializer, error) {
-	m, err := basket.NewMaterializer(Regulars(ctx, fsys), Inventory(ctx, fsys), opts...)
-	if err == nil {
-		err = m.AddAll(Orders(ctx, fsys))
-	}
+	m, err := basket.NewMaterializer(basket.Values[basket.Regular](nil), Inventory(ctx, fsys), opts...)
 	if err != nil {
+		return nil, err
+	}
+	regulars, err := split(ctx, fsys, "regulars", readRegulars)
+	if err != nil {
+		return nil, err
+	}
+	if err := columns.AddRegulars(m, regulars); err != nil {
+		return nil, err
+	}
+	orders, err := split(ctx, fsys, "orders", readOrders)
+	if err != nil {
+		return nil, err
+	}
+	if err := columns.AddOrders(m, orders); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// Regulars yields the rows of the table regulars. After an error nothing comes.
-func Regulars(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Regular, error] {
-	return sequence(ctx, fsys, tableFiles("regulars"), readRegulars)
+// A readColumns passes rows of a file on, in batches.
+type readColumns func(*scan.File, openStrings, *columns.Batch, columns.Pass) error
+
+// split returns a table in parts that can be read at the same time. A part is some
+// row groups if they are small, because each part reads the footers of its files
+// again.
+func split(ctx context.Context, fsys fs.FS, table string, read readColumns) ([]columns.Part, error) {
+	const enough = 1 << 18 // rows
+	names, err := tableFiles(fsys, table)
+	if err != nil {
+		return nil, err
+	}
+	var all []columns.Part
+	var parts []part // of the next one
+	rows := int64(0)
+	flush := func() {
+		if len(parts) > 0 {
+			all = append(all, columnsPart(ctx, fsys, parts, read))
+		}
+		parts, rows = nil, 0
+	}
+	for _, name := range names {
+		groups, err := groupRows(ctx, fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		if len(groups) == 0 { // the columns are checked nevertheless
+			parts = append(parts, part{file: name})
+		}
+		for g, n := range groups {
+			if rows > 0 && rows+n > enough {
+				flush()
+			}
+			if last := len(parts) - 1; g == 0 || last < 0 {
+				parts = append(parts, part{name, g, []int64{n}})
+			} else {
+				parts[last].rows = append(parts[last].rows, n)
+			}
+			rows += n
+		}
+	}
+	flush()
+	return all, nil
 }
 
-func readRegulars(f *scan.File, yield func([]basket.Regular) bool) error {
-	users, err := scan.Strings(f, "user_id")
-	if err != nil {
-		return err
-	}
-	variants, err := scan.Ints(f, "variant_id")
-	if err != nil {
-		return err
-	}
-	rows := make([]basket.Regular, 0, batch)
-	for row := int64(0); row < f.NumRows(); row += batch {
-		user, noUser, err := users.Read(int(min(batch, f.NumRows()-row)))
-		if err != nil {
-			return err
+// columnsPart returns parts of files as one part.
+func columnsPart(ctx context.Context, fsys fs.FS, parts []part, read readColumns) columns.Part {
+	return func(b *columns.Batch, pass columns.Pass) error {
+		stopped := false
+		passOn := func(full *columns.Batch) *columns.Batch {
+			next := pass(full)
+			if next == nil || ctx.Err() != nil {
+				stopped = true
+				return nil
+			}
+			b = next
+			return next
 		}
-		variant, noVariant, err := variants.Read(len(user))
-		if err != nil {
-			return err
-		}
-		rows = rows[:0]
-		for i := range user {
-			if err := checkUser(user[i], noUser[i], row+int64(i)); err != nil {
+		for i := 0; i < len(parts) && !stopped && ctx.Err() == nil; i++ {
+			err := withFile(fsys, parts[i].file, func(f *scan.File) error {
+				f, err := parts[i].of(f)
+				if err != nil {
+					return err
+				}
+				return read(f, scan.PageStrings, b, passOn)
+			})
+			if err != nil {
 				return err
 			}
-			if !noVariant[i] {
-				rows = append(rows, basket.Regular{UserID: user[i], VariantID: variant[i]})
-			}
 		}
-		if !yield(rows) {
-			return nil
-		}
+		return ctx.Err()
 	}
-	return nil
 }
 
 // Inventory yields the rows of the table inventory. After an error nothing comes.
 func Inventory(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Item, error] {
-	return sequence(ctx, fsys, tableFiles("inventory"), readInventory)
+	return tableRows(ctx, fsys, "inventory", readInventory)
 }
 
-func readInventory(f *scan.File, yield func([]basket.Item) bool) error {
+func readInventory(f *scan.File, yield func(basket.Item) bool) error {
 	variants, err := scan.Ints(f, "variant_id")
 	if err != nil {
 		return err
@@ -129,7 +176,6 @@ func readInventory(f *scan.File, yield func([]basket.Item) bool) error {
 	if err != nil {
 		return err
 	}
-	rows := make([]basket.Item, 0, batch)
 	for row := int64(0); row < f.NumRows(); row += batch {
 		variant, _, err := variants.Read(int(min(batch, f.NumRows()-row)))
 		if err != nil {
@@ -139,15 +185,13 @@ func readInventory(f *scan.File, yield func([]basket.Item) bool) error {
 		if err != nil {
 			return err
 		}
-		rows = rows[:0]
 		for i := range variant {
 			if noPrice[i] {
 				price[i] = math.NaN()
 			}
-			rows = append(rows, basket.Item{VariantID: variant[i], Price: price[i]})
-		}
-		if !yield(rows) {
-			return nil
+			if !yield(basket.Item{VariantID: variant[i], Price: price[i]}) {
+				return nil
+			}
 		}
 	}
 	return nil
@@ -159,7 +203,7 @@ func checkUser(userID string, null bool, row int64) error {
 	case null:
 		return nullError("user_id", row)
 	case !utf8.ValidString(userID):
-		return fmt.Errorf("column %q: row %d is %.64q: want UTF-8", "user_id", row, userID)
+		return userError(userID, row)
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func TestMaterialize_badTables(t *testing.T) {
 		"orders-type-ordered_items":        `column "ordered_items" is of type LIST of BYTE_ARRAY (STRING): want a list of integers (LIST, or repeated, of INT32 or INT64)`,
 		"orders-nested-items":              `column "ordered_items" is of type LIST of LIST of INT64: want a list of integers (LIST, or repeated, of INT32 or INT64)`,
 		"orders-flat-items":                `column "ordered_items" is of type INT64: want a list of integers (LIST, or repeated, of INT32 or INT64)`,
-		"orders-huge-items":                `column "ordered_items": page at byte 875: the number 9223372036854775808: want at most 9223372036854775807`,
+		"orders-huge-items":                `column "ordered_items": row group 0, from row 0: page at byte 875: the number 9223372036854775808: want at most 9223372036854775807`,
 		"orders-utf8-user_id":              `column "user_id": row 0 is "\xff\xfe": want UTF-8`,
 		"orders-twice-user_id":             `two columns are named "user_id": want one`,
 		"regulars-no-variant_id":           `column "variant_id" is missing: the columns are ["user_id"]`,

@@ -7,21 +7,61 @@ import (
 	"iter"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet/internal/scan"
+	"github.com/basket-go/basket/internal/columns"
 )
 
-// Orders yields the rows of the table orders, in the order of the files. After
-// an error nothing comes. The Items of an order are valid until the next order. A
-// goroutine decodes the next orders meanwhile; it has ended when a range
-// statement over Orders ends, also by break or panic.
+// Orders yields the rows of the table orders, in the order of the files. After an
+// error nothing comes. The Items of an order are valid until the next order. A
+// UserID is part of a larger string, of a page: clone it if you keep few of them.
 func Orders(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Order, error] {
-	return sequence(ctx, fsys, tableFiles("orders"), readOrders)
+	return tableRows(ctx, fsys, "orders", eachOrder)
 }
 
-func readOrders(f *scan.File, yield func([]basket.Order) bool) error {
-	users, err := scan.Strings(f, "user_id")
+// Regulars yields the rows of the table regulars. After an error nothing comes. A
+// UserID is part of a larger string, of a page: clone it if you keep few of them.
+func Regulars(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Regular, error] {
+	return tableRows(ctx, fsys, "regulars", eachRegular)
+}
+
+func eachOrder(f *scan.File, yield func(basket.Order) bool) error {
+	return readOrders(f, scan.Strings, new(columns.Batch), func(b *columns.Batch) *columns.Batch {
+		start := 0
+		for i, end := range b.Ends {
+			// An append by the caller must not overwrite the next order.
+			o := basket.Order{UserID: b.ID(i), OrderedAt: time.Unix(b.Times[i].Sec, int64(b.Times[i].Nsec)).UTC(), Items: b.Items[start:end:end]}
+			if !yield(o) {
+				return nil
+			}
+			start = end
+		}
+		b.Reset()
+		return b
+	})
+}
+
+func eachRegular(f *scan.File, yield func(basket.Regular) bool) error {
+	return readRegulars(f, scan.Strings, new(columns.Batch), func(b *columns.Batch) *columns.Batch {
+		for i, variant := range b.Items {
+			if !yield(basket.Regular{UserID: b.ID(i), VariantID: variant}) {
+				return nil
+			}
+		}
+		b.Reset()
+		return b
+	})
+}
+
+// An openStrings opens a column of strings: scan.Strings or, if pass does not keep
+// the strings, scan.PageStrings.
+type openStrings func(f *scan.File, name string) (*scan.Column[string], error)
+
+// readOrders passes the orders of a file on, in batches.
+func readOrders(f *scan.File, open openStrings, b *columns.Batch, pass columns.Pass) error {
+	users, err := newUserReader(f, open)
 	if err != nil {
 		return err
 	}
@@ -33,67 +73,140 @@ func readOrders(f *scan.File, yield func([]basket.Order) bool) error {
 	if err != nil {
 		return err
 	}
-	r := &orderReader{users: users, times: times, lists: lists, rows: f.NumRows()}
-	return prefetch(r.read, func(b *orderBatch) bool { return yield(b.orders) })
-}
-
-// maxOrders is the number of orders that are decoded at a time. It is large
-// because each batch wakes the other goroutine.
-const maxOrders = 8192
-
-// An orderReader decodes orders of a file.
-type orderReader struct {
-	users     *scan.Column[string]
-	times     *scan.Column[time.Time]
-	lists     *scan.Lists
-	row, rows int64 // rows read, and rows of the file
-}
-
-// An orderBatch is orders and the memory of their items.
-type orderBatch struct {
-	orders []basket.Order
-	items  []int64
-}
-
-// read fills b with the next orders, or reports false after the last.
-func (r *orderReader) read(b *orderBatch) (more bool, err error) {
-	if r.row == r.rows {
-		_, _, more, err := r.lists.Next() // checks the number of lists at the end
-		if err == nil && more {
-			err = fmt.Errorf("column %q has more lists than the %d rows of the file; the file is damaged", "ordered_items", r.rows)
+	for row := f.FirstRow(); row < f.FirstRow()+f.NumRows(); {
+		n, err := users.read(b, row, f.FirstRow()+f.NumRows()-row)
+		if err != nil {
+			return err
 		}
-		return false, err
+		at, noTime, err := times.Read(n)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			items, noItems, more, err := lists.Next()
+			switch {
+			case err != nil:
+				return err
+			case !more:
+				return fmt.Errorf("column %q has no list for row %d; the file is damaged", "ordered_items", row)
+			case noTime[i]:
+				return nullError("created_at", row)
+			case noItems:
+				return nullError("ordered_items", row)
+			}
+			b.Items = append(b.Items, items...)
+			b.Ends = append(b.Ends, len(b.Items))
+			b.Times = append(b.Times, columns.Time{Sec: at[i].Unix(), Nsec: int32(at[i].Nanosecond())})
+			row++
+		}
+		if b = pass(b); b == nil {
+			return nil
+		}
 	}
-	user, noUser, err := r.users.Read(int(min(maxOrders, r.rows-r.row)))
+	_, _, more, err := lists.Next() // checks the number of lists at the end
+	if err == nil && more {
+		err = fmt.Errorf("column %q has more lists than the %d rows of the file; the file is damaged", "ordered_items", f.NumRows())
+	}
+	return err
+}
+
+// readRegulars passes the regulars of a file on, in batches.
+func readRegulars(f *scan.File, open openStrings, b *columns.Batch, pass columns.Pass) error {
+	users, err := newUserReader(f, open)
 	if err != nil {
-		return false, err
+		return err
 	}
-	at, noTime, err := r.times.Read(len(user))
+	variants, err := scan.Ints(f, "variant_id")
 	if err != nil {
-		return false, err
+		return err
 	}
-	b.orders = slices.Grow(b.orders[:0], len(user))[:len(user)]
-	b.items = b.items[:0]
-	for i := range b.orders {
-		if err := checkUser(user[i], noUser[i], r.row); err != nil {
-			return false, err
+	for row := f.FirstRow(); row < f.FirstRow()+f.NumRows(); {
+		n, err := users.read(b, row, f.FirstRow()+f.NumRows()-row)
+		if err != nil {
+			return err
 		}
-		items, noItems, more, err := r.lists.Next()
-		switch {
-		case err != nil:
-			return false, err
-		case !more:
-			return false, fmt.Errorf("column %q has %d lists: want %d, the number of rows; the file is damaged", "ordered_items", r.row, r.rows)
-		case noTime[i]:
-			return false, nullError("created_at", r.row)
-		case noItems:
-			return false, nullError("ordered_items", r.row)
+		variant, noVariant, err := variants.Read(n)
+		if err != nil {
+			return err
 		}
-		start := len(b.items)
-		b.items = append(b.items, items...)
-		end := len(b.items) // an append by the caller must not overwrite the next order
-		b.orders[i] = basket.Order{UserID: user[i], OrderedAt: at[i], Items: b.items[start:end:end]}
-		r.row++
+		b.Items = append(b.Items, variant...)
+		if slices.Contains(noVariant, true) {
+			removeRows(b, noVariant)
+		}
+		row += int64(n)
+		if b.Len() == 0 {
+			continue
+		}
+		if b = pass(b); b == nil {
+			return nil
+		}
 	}
-	return true, nil
+	return nil
+}
+
+// removeRows removes those regulars from a batch whose variant is null.
+func removeRows(b *columns.Batch, null []bool) {
+	kept := 0
+	for i := range null {
+		if null[i] {
+			continue
+		}
+		b.Items[kept] = b.Items[i]
+		if b.Dictionary != nil {
+			b.Indexes[kept] = b.Indexes[i]
+		} else {
+			b.IDs[kept] = b.IDs[i]
+		}
+		kept++
+	}
+	b.Items, b.IDs, b.Indexes = b.Items[:kept], b.IDs[:min(kept, len(b.IDs))], b.Indexes[:min(kept, len(b.Indexes))]
+}
+
+// A userReader reads the column user_id.
+type userReader struct {
+	column     *scan.Column[string]
+	dictionary *columns.Dictionary // the last one
+	valid      bool                // all IDs of dictionary are UTF-8
+}
+
+func newUserReader(f *scan.File, open openStrings) (*userReader, error) {
+	c, err := open(f, "user_id")
+	return &userReader{column: c}, err
+}
+
+// read sets the user IDs of an empty batch to the next ones, at most n, and returns
+// their number. Row is the number of the first.
+func (u *userReader) read(b *columns.Batch, row, n int64) (int, error) {
+	p, err := u.column.ReadPart(int(min(n, batch)))
+	switch {
+	case err != nil:
+		return 0, err
+	case p.HasNull:
+		return 0, nullError("user_id", row+int64(p.Null))
+	case p.Dictionary == nil:
+		b.IDs, b.Volatile = append(b.IDs, p.Values...), true
+		for i, id := range b.IDs {
+			if !utf8.ValidString(id) {
+				return 0, userError(id, row+int64(i))
+			}
+		}
+		return len(b.IDs), nil
+	}
+	if u.dictionary == nil || &u.dictionary.IDs[0] != &p.Dictionary[0] {
+		u.dictionary, u.valid = columns.NewDictionary(p.Dictionary), true
+		for _, id := range p.Dictionary {
+			u.valid = u.valid && utf8.ValidString(id)
+		}
+	}
+	b.Dictionary, b.Indexes = u.dictionary, append(b.Indexes, p.Indexes...)
+	for i := range b.Indexes {
+		if id := b.ID(i); !u.valid && !utf8.ValidString(id) {
+			return 0, userError(id, row+int64(i))
+		}
+	}
+	return len(b.Indexes), nil
+}
+
+func userError(id string, row int64) error {
+	return fmt.Errorf("column %q: row %d is %.64q: want UTF-8", "user_id", row, id)
 }

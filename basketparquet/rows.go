@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet/internal/scan"
@@ -28,7 +29,8 @@ const (
 // UTC, where the zero time is null. Features names the values of the rows, in
 // order. A time that does not fit, before 1677-09-21 or after 2262-04-11, is an
 // error that wraps [basket.ErrData]. An error of the sequence is returned as it
-// is. WriteRows holds a row group of 131,072 rows in memory.
+// is. WriteRows holds a row group of 65,536 rows in memory. A goroutine encodes
+// them meanwhile; it has ended when WriteRows returns.
 func WriteRows(w io.Writer, features []string, rows iter.Seq2[basket.Row, error]) error {
 	names := slices.Concat([]string{userColumn}, features, []string{numberColumn, timeColumn})
 	nodes := doubles(len(names))
@@ -40,6 +42,7 @@ func WriteRows(w io.Writer, features []string, rows iter.Seq2[basket.Row, error]
 	if err != nil {
 		return err
 	}
+	defer out.stop()
 	for r, err := range rows {
 		if err != nil {
 			return err
@@ -55,14 +58,14 @@ func WriteRows(w io.Writer, features []string, rows iter.Seq2[basket.Row, error]
 			}
 			at = parquet.Int64Value(ns).Level(0, 1, number+1)
 		}
-		row := out.row()
-		row[0] = parquet.ByteArrayValue([]byte(r.UserID)).Level(0, 0, 0)
+		c := out.columns
+		c[0] = append(c[0], parquet.ByteArrayValue(unsafe.Slice(unsafe.StringData(r.UserID), len(r.UserID))).Level(0, 0, 0))
 		for j, v := range r.Values {
-			row[1+j] = double(v, 1+j)
+			c[1+j] = append(c[1+j], double(v, 1+j))
 		}
-		row[number] = parquet.Int64Value(int64(r.Number)).Level(0, 0, number)
-		row[number+1] = at
-		if err := out.flush(batch); err != nil {
+		c[number] = append(c[number], parquet.Int64Value(int64(r.Number)).Level(0, 0, number))
+		c[number+1] = append(c[number+1], at)
+		if err := out.flush(); err != nil {
 			return err
 		}
 	}
@@ -77,13 +80,12 @@ func Rows(ctx context.Context, fsys fs.FS, name string, features ...string) iter
 	if len(features) == 0 {
 		features = basket.FeatureNames()
 	}
-	file := func(fs.FS) ([]string, error) { return []string{name}, nil }
-	return sequence(ctx, fsys, file, func(f *scan.File, yield func([]basket.Row) bool) error {
+	return readParts(ctx, fsys, []part{{file: name}}, func(f *scan.File, yield func(basket.Row) bool) error {
 		return readRows(f, features, yield)
 	})
 }
 
-func readRows(f *scan.File, features []string, yield func([]basket.Row) bool) error {
+func readRows(f *scan.File, features []string, yield func(basket.Row) bool) error {
 	users, err := scan.Strings(f, userColumn)
 	if err != nil {
 		return err
@@ -102,29 +104,27 @@ func readRows(f *scan.File, features []string, yield func([]basket.Row) bool) er
 	if err != nil {
 		return err
 	}
-	rows := make([]basket.Row, batch)
 	for first := int64(0); first < f.NumRows(); first += batch {
-		rows := rows[:min(batch, f.NumRows()-first)]
-		user, noUser, err := users.Read(len(rows))
+		user, noUser, err := users.Read(int(min(batch, f.NumRows()-first)))
 		if err != nil {
 			return err
 		}
-		number, noNumber, err := numbers.Read(len(rows))
+		number, noNumber, err := numbers.Read(len(user))
 		if err != nil {
 			return err
 		}
-		at := make([]time.Time, len(rows))
+		at := make([]time.Time, len(user))
 		if times != nil {
-			if at, _, err = times.Read(len(rows)); err != nil {
+			if at, _, err = times.Read(len(user)); err != nil {
 				return err
 			}
 		}
 		k := len(features)
-		values := make([]float64, len(rows)*k) // the caller may keep them
-		if err := m.read(values, len(rows)); err != nil {
+		values := make([]float64, len(user)*k) // the caller may keep them
+		if err := m.read(values, len(user)); err != nil {
 			return err
 		}
-		for i := range rows {
+		for i := range user {
 			row := first + int64(i)
 			if err := checkUser(user[i], noUser[i], row); err != nil {
 				return err
@@ -135,10 +135,9 @@ func readRows(f *scan.File, features []string, yield func([]basket.Row) bool) er
 			case number[i] < 0 || number[i] > math.MaxInt32:
 				return fmt.Errorf("column %q: row %d is %d: want 0 to %d", numberColumn, row, number[i], math.MaxInt32)
 			}
-			rows[i] = basket.Row{UserID: user[i], OrderedAt: at[i], Number: int(number[i]), Values: values[i*k : i*k+k : i*k+k]}
-		}
-		if !yield(rows) {
-			return nil
+			if !yield(basket.Row{UserID: user[i], OrderedAt: at[i], Number: int(number[i]), Values: values[i*k : i*k+k : i*k+k]}) {
+				return nil
+			}
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func readings(t testing.TB) map[string]reading {
 	}
 }
 
-const largeRows = 3 * maxOrders
+const largeRows = 24 * batch
 
 // largeTables has files of several batches that serve as every table.
 func largeTables(t testing.TB) fstest.MapFS {
@@ -92,7 +92,7 @@ func TestSequences_canceled(t *testing.T) {
 					return true
 				})
 				cancel()
-				if !errors.Is(last, context.Canceled) || errors.Is(last, basket.ErrData) || n > after+maxOrders {
+				if !errors.Is(last, context.Canceled) || errors.Is(last, basket.ErrData) || n > after+batch {
 					t.Errorf("%s: error %v after %d steps, canceled after %d", name, last, n, after)
 				}
 			})

@@ -109,6 +109,7 @@ func WriteTable(w io.Writer, names []string, batches iter.Seq2[[]float64, error]
 	if err != nil {
 		return err
 	}
+	defer out.stop()
 	for b, err := range batches {
 		if err != nil {
 			return err
@@ -117,11 +118,10 @@ func WriteTable(w io.Writer, names []string, batches iter.Seq2[[]float64, error]
 			return fmt.Errorf("basket: %w: a batch of %d values: want a multiple of %d, the number of columns", basket.ErrData, len(b), len(names))
 		}
 		for ; len(b) > 0; b = b[len(names):] {
-			row := out.row()
 			for j, v := range b[:len(names)] {
-				row[j] = double(v, j)
+				out.columns[j] = append(out.columns[j], double(v, j))
 			}
-			if err := out.flush(batch); err != nil {
+			if err := out.flush(); err != nil {
 				return err
 			}
 		}

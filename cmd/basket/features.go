@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet"
@@ -19,7 +20,7 @@ func (c *featuresCmd) Run(ctx context.Context) error {
 	if err := wantExtension("--out", c.Out, ".parquet"); err != nil {
 		return err
 	}
-	history, err := basketparquet.Materialize(ctx, os.DirFS(c.Data), meaning(c.Meaning))
+	history, err := basketparquet.Materialize(ctx, os.DirFS(c.Data), meaning(c.Meaning), basket.WithGoroutines(runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (c *serveCmd) start(ctx context.Context, opts []basket.Option, logEvent fun
 	if model.Info().NamesFrom == "default" {
 		logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(model.Features(), ", "), nil)
 	}
-	history, err := basketparquet.Materialize(ctx, os.DirFS(c.Data), meaning(c.Meaning))
+	history, err := basketparquet.Materialize(ctx, os.DirFS(c.Data), meaning(c.Meaning), basket.WithGoroutines(runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/basket-go/basket/basketparquet"
 )
@@ -204,13 +206,45 @@ func writeWhole(path string, write func(io.Writer) error) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err := write(f); err != nil {
-		return err
+	w := &syncedFile{file: f}
+	if err := write(w); err != nil {
+		return errors.Join(err, w.wait())
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(w.wait(), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// A syncedFile is synced in the background while it is written, so that the last
+// sync, for which the program waits, has little to do.
+type syncedFile struct {
+	file     *os.File
+	unsynced int
+	syncs    sync.WaitGroup
+	syncing  atomic.Bool
+	err      error // of the last sync that failed; the system may tell it once only
+}
+
+func (f *syncedFile) Write(b []byte) (int, error) {
+	n, err := f.file.Write(b)
+	f.unsynced += n
+	if f.unsynced >= 8<<20 && f.syncing.CompareAndSwap(false, true) {
+		f.unsynced = 0
+		f.syncs.Go(func() {
+			if err := f.file.Sync(); err != nil {
+				f.err = err
+			}
+			f.syncing.Store(false)
+		})
+	}
+	return n, err
+}
+
+// wait returns the error of the syncs, after they have ended.
+func (f *syncedFile) wait() error {
+	f.syncs.Wait()
+	return f.err
 }
 
 func wantExtension(flag, path string, extensions ...string) error {

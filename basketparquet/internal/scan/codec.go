@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -240,22 +241,16 @@ func stringCodec(e *element) (codec[string], bool) {
 	return codec[string]{4, decodeStrings}, true
 }
 
-// decodeStrings makes one allocation for all of dst.
+// decodeStrings returns strings that are src's memory.
 func decodeStrings(dst []string, src []byte) (int, error) {
 	used := 0
-	for range dst {
+	for i := range dst {
 		b, err := byteArray(src[used:])
 		if err != nil {
 			return 0, err
 		}
+		dst[i] = unsafe.String(unsafe.SliceData(b), len(b))
 		used += 4 + len(b)
-	}
-	all := string(src[:used])
-	pos := 0
-	for i := range dst {
-		n := int(binary.LittleEndian.Uint32(src[pos:]))
-		dst[i] = all[pos+4 : pos+4+n]
-		pos += 4 + n
 	}
 	return used, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -63,8 +64,54 @@ func (c *Column[T]) Read(n int) (values []T, null []bool, err error) {
 			return nil, nil, err
 		}
 		i += k
+		c.row += int64(k)
 	}
 	return values, null, nil
+}
+
+// A Part is some values of a column: either Values, or Indexes of values in a
+// Dictionary, or nothing but the number of values before the first null.
+type Part[T any] struct {
+	Values     []T
+	Dictionary []T
+	Indexes    []uint32
+
+	HasNull bool
+	Null    int // where the null is
+}
+
+// ReadPart returns the next values, at least one and at most n, which must be
+// positive. They are of one page, and valid until the next call; a dictionary is
+// valid for longer, and the same slice for all parts that use it. After a null
+// there is nothing more to read.
+func (c *Column[T]) ReadPart(n int) (p Part[T], err error) {
+	defer c.addPlace(&err)
+	for c.inPage == 0 {
+		if ok, err := c.load(); err != nil {
+			return p, err
+		} else if !ok {
+			return p, errors.New("fewer values than rows")
+		}
+	}
+	n = min(n, batch, c.inPage)
+	present, err := c.levels(n)
+	if err != nil {
+		return p, err
+	}
+	if present < n {
+		return Part[T]{HasNull: true, Null: slices.IndexFunc(c.def[:n], func(d uint8) bool { return d != c.maxDef })}, nil
+	}
+	if c.indexed {
+		p.Dictionary, p.Indexes, err = c.table, c.index[:n], c.readIndexes(n)
+	} else {
+		if cap(c.out) < n {
+			c.out = make([]T, batch)
+		}
+		p.Values = c.out[:n]
+		err = c.values(p.Values)
+	}
+	c.row += int64(n)
+	return p, err
 }
 
 // read reads values of the current page, at most a batch.
@@ -93,19 +140,23 @@ func (c *Column[T]) read(dst []T, null []bool) error {
 	return nil
 }
 
-// addPlace adds the column and the page to an error. Deferred, it also turns a
+// addPlace adds the column, the row group, the next row and the page to an error. Deferred, it also turns a
 // panic of a decoder into an error, because a damaged file must not end the
 // process.
 func (c *Column[T]) addPlace(err *error) {
 	if v := recover(); v != nil {
 		*err = fmt.Errorf("the decoder panicked: %v", v)
 	}
-	switch {
-	case *err != nil && c.pageStart > 0:
-		*err = fmt.Errorf("column %.64q: page at byte %d: %w", c.name, c.pageStart, *err)
-	case *err != nil:
-		*err = fmt.Errorf("column %.64q: %w", c.name, *err)
+	if *err == nil {
+		return
 	}
+	if c.pageStart > 0 {
+		*err = fmt.Errorf("page at byte %d: %w", c.pageStart, *err)
+	}
+	if c.group > 0 {
+		*err = fmt.Errorf("row group %d, from row %d: %w", c.f.firstGroup+c.group-1, c.f.firstRow+c.row, *err)
+	}
+	*err = fmt.Errorf("column %.64q: %w", c.name, *err)
 }
 
 // load reads the next data page, and reports false at the end of the column. It
@@ -212,19 +263,18 @@ func (c *Column[T]) levels(n int) (present int, err error) {
 // values reads the next values that are not null, at most a batch.
 func (c *Column[T]) values(dst []T) (err error) {
 	if c.indexed {
-		indexes := c.index[:len(dst)]
-		if err := read(&c.indexes, indexes); err != nil {
-			return fmt.Errorf("dictionary indexes: %w", err)
+		if err := c.readIndexes(len(dst)); err != nil {
+			return err
 		}
-		for i, index := range indexes {
-			if uint64(index) >= uint64(len(c.table)) {
-				return fmt.Errorf("dictionary index %d: want less than %d, the size of the dictionary", index, len(c.table))
-			}
-			dst[i] = c.table[index]
+		for i := range dst {
+			dst[i] = c.table[c.index[i]]
 		}
 		return nil
 	}
 	if c.isDelta {
+		if c.keep {
+			c.buf = nil
+		}
 		if c.buf, err = c.delta.next(c.buf[:0], len(dst)); err != nil {
 			return err
 		}
@@ -236,4 +286,19 @@ func (c *Column[T]) values(dst []T) (err error) {
 	used, err := c.codec.decode(dst, c.plain)
 	c.plain = c.plain[used:]
 	return err
+}
+
+// readIndexes reads the next n indexes, at most a batch, into index.
+func (c *Column[T]) readIndexes(n int) error {
+	indexes := c.index[:n]
+	if n == 0 {
+		return nil
+	}
+	if err := read(&c.indexes, indexes); err != nil {
+		return fmt.Errorf("dictionary indexes: %w", err)
+	}
+	if most := slices.Max(indexes); uint64(most) >= uint64(len(c.table)) {
+		return fmt.Errorf("dictionary index %d: want less than %d, the size of the dictionary", most, len(c.table))
+	}
+	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/golang/snappy"
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/snappy"
 	"github.com/parquet-go/parquet-go/format"
 	"github.com/pierrec/lz4/v4"
 )

@@ -7,8 +7,8 @@ import (
 	"io"
 
 	"github.com/andybalholm/brotli"
+	"github.com/golang/snappy"
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
 	"github.com/pierrec/lz4/v4"
@@ -101,47 +101,7 @@ func decodeSnappy(dst, src []byte, size int) ([]byte, error) {
 	if dst, err = resize(dst, src, n, 64); err != nil {
 		return nil, err
 	}
-	if hasZeroOffset(src) {
-		return nil, snappy.ErrCorrupt
-	}
 	return snappy.Decode(dst, src)
-}
-
-// hasZeroOffset reports whether a copy has the offset zero. That is corrupt in
-// Snappy, but in S2, whose decoder the library uses, it repeats the offset before
-// (klauspost/compress v1.17.9, s2/decode_other.go), so that the library returns
-// wrong bytes for a damaged page.
-func hasZeroOffset(src []byte) bool {
-	_, n := binary.Uvarint(src)
-	for i := n; 0 <= i && i < len(src); {
-		switch tag := src[i]; tag & 3 {
-		case 0:
-			size := int(tag >> 2)
-			i++
-			if size >= 60 {
-				extra := size - 59
-				if i+extra > len(src) {
-					return false // the decoder returns an error
-				}
-				size = 0
-				for j := extra - 1; j >= 0; j-- {
-					size = size<<8 | int(src[i+j])
-				}
-				i += extra
-			}
-			i += size + 1
-		case 1:
-			if tag>>5 == 0 && i+1 < len(src) && src[i+1] == 0 {
-				return true
-			}
-			i += 2
-		case 2:
-			i += 3
-		case 3:
-			i += 5
-		}
-	}
-	return false
 }
 
 func decodeLZ4(dst, src []byte, size int) ([]byte, error) {

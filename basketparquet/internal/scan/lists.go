@@ -23,9 +23,9 @@ type Lists struct {
 	items  [batch]int64
 	full   bool // every level of the batch has an item that is not null
 
-	long    []int64 // a list that does not lie within one batch
-	rows    int64   // started in this row group
-	counted int     // row groups whose rows have been counted
+	long     []int64 // a list that does not lie within one batch
+	counted  int     // row groups whose rows have been counted
+	groupRow int64   // first row of the current one
 }
 
 // Next returns the list of the next row, valid until the next call, and whether
@@ -40,7 +40,7 @@ func (l *Lists) Next() (items []int64, null, ok bool, err error) {
 	if l.rep[l.pos] != 0 {
 		return nil, false, false, l.failed("an item before the first list")
 	}
-	l.rows++
+	l.row++
 	if d := l.def[l.pos]; d < l.elemDef {
 		l.pos++
 		return nil, d < l.listDef, true, nil
@@ -97,10 +97,10 @@ func (l *Lists) fill() (ok bool, err error) {
 	for l.inPage == 0 {
 		if l.inChunk == 0 && l.counted < l.group {
 			l.counted = l.group
-			if want := l.f.meta.groups[l.group-1].rows; l.rows != want {
-				return false, fmt.Errorf("row group %d has %d lists: want %d, its number of rows", l.group-1, l.rows, want)
+			if want := l.f.groups[l.group-1].rows; l.row-l.groupRow != want {
+				return false, fmt.Errorf("%d lists: want %d, the number of rows", l.row-l.groupRow, want)
 			}
-			l.rows = 0
+			l.groupRow = l.row
 		}
 		if ok, err := l.load(); err != nil || !ok {
 			return false, err

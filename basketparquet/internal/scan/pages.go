@@ -24,6 +24,7 @@ type pages struct {
 	maxRep, maxDef uint8
 
 	group       int   // row groups started
+	row         int64 // rows read of all row groups
 	pos         int64 // of the next page
 	end         int64 // of the chunk
 	inChunk     int64 // values in the chunk's pages not read yet
@@ -31,7 +32,8 @@ type pages struct {
 
 	pageStart                int64 // of the current page, for errors
 	header                   []byte
-	compressed, uncompressed []byte // the page; reused
+	compressed, uncompressed []byte // the page; reused, unless
+	keep                     bool   // values of this column are the page's memory, and stay
 	dec                      decompressor
 }
 
@@ -63,16 +65,17 @@ type pageHeader struct {
 // nextGroup goes to the first page of the next row group, and reports whether
 // there is one.
 func (p *pages) nextGroup() (bool, error) {
-	if p.group == len(p.f.meta.groups) {
+	if p.group == len(p.f.groups) {
 		return false, nil
 	}
-	c := &p.f.meta.groups[p.group].chunks[p.leaf.index]
+	c := &p.f.groups[p.group].chunks[p.leaf.index]
 	p.group++
+	p.pageStart = 0
 	switch {
 	case c.encrypted:
-		return false, fmt.Errorf("row group %d is encrypted, which is not supported", p.group-1)
+		return false, errors.New("encryption is not supported")
 	case c.external:
-		return false, fmt.Errorf("row group %d is in another file, which is not supported", p.group-1)
+		return false, errors.New("data in another file is not supported")
 	}
 	p.pos, p.end, p.inChunk, p.compression = c.start(), c.start()+c.size, c.values, c.codec
 	return true, nil
@@ -98,13 +101,23 @@ func (p *pages) next() (page, error) {
 		if err := readAt(p.f.r, p.compressed, start); err != nil {
 			return page{}, err
 		}
-		if sum := crc32.ChecksumIEEE(p.compressed); h.hasCRC && sum != h.crc {
-			return page{}, fmt.Errorf("checksum %08x: want %08x; the file is damaged", sum, h.crc)
+		if h.hasCRC {
+			if sum := crc32.ChecksumIEEE(p.compressed); sum != h.crc {
+				return page{}, fmt.Errorf("checksum %08x: want %08x; the file is damaged", sum, h.crc)
+			}
 		}
+		split := p.version1
 		if h.typ == format.DataPageV2 {
-			return p.version2(h)
+			split = p.version2
 		}
-		return p.version1(h)
+		pg, err := split(h)
+		if p.keep || h.typ == format.DictionaryPage {
+			p.uncompressed = nil
+			if h.notPacked || p.compression == format.Uncompressed {
+				p.compressed = nil
+			}
+		}
+		return pg, err
 	}
 }
 

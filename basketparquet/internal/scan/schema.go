@@ -51,6 +51,12 @@ type File struct {
 	size    int64
 	meta    *footer
 	columns []node // of the first level
+
+	// The row groups that columns read, all at first.
+	groups     []rowGroup
+	firstGroup int   // number of groups[0] in the file
+	firstRow   int64 // of groups[0] in the file
+	rows       int64
 }
 
 // A node is a column: a leaf with values, or a group.
@@ -66,7 +72,7 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{r: r, size: size, meta: meta}
+	f := &File{r: r, size: size, meta: meta, groups: meta.groups, rows: meta.rows}
 	if len(meta.schema) == 0 {
 		return nil, fmt.Errorf("footer: the schema is empty")
 	}
@@ -118,8 +124,36 @@ func (b *treeBuilder) node(depth int) (node, error) {
 	return n, nil
 }
 
-// NumRows returns the number of rows according to the footer.
-func (f *File) NumRows() int64 { return f.meta.rows }
+// NumRows returns the number of rows of the file's row groups, according to the
+// footer.
+func (f *File) NumRows() int64 { return f.rows }
+
+// FirstRow returns the number of the first row in the whole file.
+func (f *File) FirstRow() int64 { return f.firstRow }
+
+// GroupRows returns the number of rows of each row group. The caller owns it.
+func (f *File) GroupRows() []int64 {
+	rows := make([]int64, len(f.groups))
+	for g := range f.groups {
+		rows[g] = f.groups[g].rows
+	}
+	return rows
+}
+
+// Part returns the file as if it had only its row groups from lo to hi. Errors
+// name the rows and row groups of the whole file.
+func (f *File) Part(lo, hi int) *File {
+	part := *f
+	part.groups, part.firstGroup, part.rows = f.groups[lo:hi], f.firstGroup+lo, 0
+	for g := range f.groups[:hi] {
+		if g < lo {
+			part.firstRow += f.groups[g].rows
+		} else {
+			part.rows += f.groups[g].rows
+		}
+	}
+	return &part
+}
 
 // Names returns the names of the columns of the first level, in order.
 func (f *File) Names() []string {
@@ -249,10 +283,10 @@ func flat[T any](f *File, name, want string, codecOf func(*element) (codec[T], b
 	if !ok {
 		return nil, n.typeError(want)
 	}
-	for g := range f.meta.groups {
-		group := &f.meta.groups[g]
+	for g := range f.groups {
+		group := &f.groups[g]
 		if got := group.chunks[n.index].values; got != group.rows {
-			return nil, fmt.Errorf("row group %d: column %.64q has %d values: want %d, the row group's number of rows", g, name, got, group.rows)
+			return nil, fmt.Errorf("row group %d: column %.64q has %d values: want %d, the row group's number of rows", f.firstGroup+g, name, got, group.rows)
 		}
 	}
 	return c, nil
@@ -266,6 +300,16 @@ func (n *node) untyped(f *File) bool {
 
 // Strings opens a column of strings.
 func Strings(f *File, name string) (*Column[string], error) {
+	c, err := PageStrings(f, name)
+	if err == nil {
+		c.keep = true
+	}
+	return c, err
+}
+
+// PageStrings opens a column of strings in memory that is used again for the next
+// page, except that of a dictionary: they are valid only until the next call.
+func PageStrings(f *File, name string) (*Column[string], error) {
 	return flat(f, name, "a string (BYTE_ARRAY)", stringCodec)
 }
 
@@ -293,7 +337,7 @@ func IntLists(f *File, name string, null int64) (*Lists, error) {
 	}
 	l := &Lists{null: null, Column: Column[int64]{pages: pages{f: f, leaf: n, name: name}}}
 	if n.untyped(f) {
-		l.group, l.counted = len(f.meta.groups), len(f.meta.groups) // has nothing to read
+		l.group, l.counted = len(f.groups), len(f.groups) // has nothing to read
 		return l, nil
 	}
 	ok := false

@@ -1,0 +1,185 @@
+package basket
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"time"
+)
+
+// A History is the orders of one user, from which it computes the user's feature
+// rows by rules 3 to 6 of [Materializer]. A program that follows each order adds
+// one at a time; a distributed engine, which groups orders by user, adds all of
+// them at once. The rows are the same, and those of a Materializer.
+//
+// A History keeps 24 bytes per order, not the order itself. It is not safe for
+// concurrent use.
+type History struct {
+	userID    string
+	meaning   Meaning
+	meanPrice float64
+	regulars  []int64     // ascending, without repeats
+	facts     []orderFact // by event time; those of equal time in the order of arrival
+}
+
+// NewHistory returns the history of a user without orders. Regulars are the
+// user's; repeats count once. MeanItemPrice is that of rule 1: see
+// [MeanItemPrice]. NewHistory copies regulars.
+func NewHistory(userID string, regulars []int64, meanItemPrice float64, meaning Meaning) *History {
+	regulars = slices.Clone(regulars)
+	slices.Sort(regulars)
+	return &History{userID: userID, meaning: meaning, meanPrice: meanItemPrice, regulars: slices.Compact(regulars)}
+}
+
+// Add adds orders of the user, of any event time; an order's UserID is not read.
+// The order of arrival decides between orders of equal time. Add does not keep
+// the orders' Items. On error it adds none of the orders.
+func (h *History) Add(orders ...Order) error {
+	n := len(h.facts)
+	h.facts = slices.Grow(h.facts, len(orders))
+	sorted := true
+	for _, o := range orders {
+		if len(o.Items) > math.MaxInt32 {
+			h.facts = h.facts[:n]
+			return errManyItems(o)
+		}
+		f := orderFact{
+			sec: o.OrderedAt.Unix(), nsec: int32(o.OrderedAt.Nanosecond()),
+			items: int32(len(o.Items)), regulars: countRegulars(h.regulars, o.Items),
+		}
+		sorted = sorted && (len(h.facts) == 0 || !f.before(&h.facts[len(h.facts)-1]))
+		h.facts = append(h.facts, f)
+	}
+	if !sorted {
+		sortByTime(h.facts, nil)
+	}
+	return nil
+}
+
+// Rows yields the user's feature rows, by event time. The caller may keep them.
+func (h *History) Rows() iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		h.each(func(j join) bool { return yield(h.row(j, make([]float64, 4))) })
+	}
+}
+
+// Latest returns the last of the user's feature rows, and whether there is one.
+// The caller may keep it.
+func (h *History) Latest() (Row, bool) {
+	last := h.last()
+	if last.number == 0 {
+		return Row{}, false
+	}
+	return h.row(last, make([]float64, 4)), true
+}
+
+// An orderFact is what rules 2 to 5 need of an order.
+type orderFact struct {
+	sec      int64  // event time, Unix seconds
+	nsec     int32  // and nanoseconds
+	user     uint32 // of a shard; not used by a History
+	items    int32
+	regulars int32
+}
+
+func errManyItems(o Order) error {
+	return fmt.Errorf("basket: %w: user %.64q has an order of %d items: want at most %d", ErrData, o.UserID, len(o.Items), math.MaxInt32)
+}
+
+// countRegulars is the second part of rule 3: the number of distinct items among
+// the regulars, which are without repeats and, if they are many, ascending.
+func countRegulars(regulars, items []int64) int32 {
+	n := int32(0)
+	if len(regulars) <= 16 { // most users have few
+		for _, r := range regulars {
+			if slices.Contains(items, r) {
+				n++
+			}
+		}
+		return n
+	}
+	var buffer [32]int64
+	found := buffer[:0]
+	for _, item := range items {
+		if _, ok := slices.BinarySearch(regulars, item); ok {
+			found = append(found, item)
+		}
+	}
+	slices.Sort(found)
+	return int32(len(slices.Compact(found)))
+}
+
+// A join is a feature row before its values are computed: the row's own order,
+// the order before it, and the number of the row among the user's rows.
+type join struct {
+	own, prior *orderFact
+	number     int
+}
+
+// each calls yield for the user's rows, in the order of rule 6, until it returns
+// false, and reports whether it did not.
+func (h *History) each(yield func(join) bool) bool {
+	facts := h.facts
+	if h.meaning == NextOrder {
+		for i := range facts {
+			if !yield(join{&facts[i], &facts[i], i + 1}) {
+				return false
+			}
+		}
+		return true
+	}
+	// Rules 4 and 5. Orders of equal time form a group; two groups never share a
+	// place, so only the previous group can have the place one less.
+	number := 0
+	var previous []orderFact
+	previousPlace := -1
+	for lo := 0; lo < len(facts); {
+		hi := lo + 1
+		for hi < len(facts) && facts[hi].sec == facts[lo].sec && facts[hi].nsec == facts[lo].nsec {
+			hi++
+		}
+		group := facts[lo:hi]
+		place := (lo + 1 + hi) / 2
+		if place == previousPlace+1 {
+			for i := range group {
+				for k := range previous {
+					number++
+					if !yield(join{&group[i], &previous[k], number}) {
+						return false
+					}
+				}
+			}
+		}
+		previous, previousPlace = group, place
+		lo = hi
+	}
+	return true
+}
+
+// last returns the join of the user's last row; its number is 0 if there is none.
+func (h *History) last() (last join) {
+	h.each(func(j join) bool {
+		last = j
+		return true
+	})
+	return last
+}
+
+// row computes the values of rule 5, of which there are four, into values.
+func (h *History) row(j join, values []float64) Row {
+	regulars := int(j.own.regulars)
+	if h.meaning == NextOrder {
+		regulars = len(h.regulars)
+	}
+	values[0] = float64(j.prior.items) * h.meanPrice
+	values[1] = float64(j.prior.items)
+	values[2] = float64(j.prior.regulars)
+	values[3] = float64(regulars)
+	return Row{
+		UserID:    h.userID,
+		OrderedAt: time.Unix(j.own.sec, int64(j.own.nsec)).UTC(),
+		Number:    j.number,
+		Values:    values,
+	}
+}
