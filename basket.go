@@ -7,7 +7,9 @@
 // looks up and computes. The files, in the order in which data passes through:
 //
 //	orders.go      Order, Regular, Item: what happened
-//	features.go    Materializer: orders to feature rows, and the rules for it
+//	features.go    Materializer: orders to feature rows, and the rules for it;
+//	               ingest.go, shard.go, usertable.go: what it keeps; rows.go: its rows
+//	history.go     History: the rules for one user
 //	store.go       Store and MemoryStore: where rows are kept
 //	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
 //	route.go       Route: which model answers which user
@@ -20,7 +22,8 @@
 // Package basketparquet reads orders from parquet files. Package serve runs a
 // server and has loggers. Package baskettest tests stores, models and loggers of
 // your own. This package imports the standard library only, has no global state,
-// and starts goroutines only in [FileModel.PredictParallel], which waits for them.
+// and starts goroutines only in [FileModel.PredictParallel] and for
+// [WithGoroutines]; they have ended when the call or the sequence ends.
 //
 // # Errors
 //

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/basket-go/basket/internal/columns"
@@ -53,8 +54,9 @@ func (m Meaning) String() string {
 
 func (m Meaning) apply(mat *Materializer) { mat.meaning = m }
 
-// A Materializer computes feature rows from orders. It keeps a few dozen bytes
-// per order, not the order itself. It is not safe for concurrent use.
+// A Materializer computes feature rows from orders. It keeps 24 bytes per order,
+// not the order itself, and some 90 bytes per user besides the ID. It is not safe
+// for concurrent use, but may work with several goroutines: see [WithGoroutines].
 //
 // The rules, with sums in the order in which pandas and numpy add, so that every
 // bit of a value equals that of the Python service:
@@ -88,11 +90,16 @@ type Materializer struct {
 	nextPart   uint64 // number of the next sequence of regulars or orders
 	dealer     *dealer
 	added      *batch // orders of Add that are not in the shards yet
+	flushErr   error  // of flush, after which orders are missing
 	sealed     bool   // no regulars may be added
+
+	progress   func(rows int64)
+	progressMu sync.Mutex // held while progress is called
+	read       int64      // regulars and orders
 }
 
-// A MaterializerOption configures [NewMaterializer]: a [Meaning], or
-// [WithGoroutines].
+// A MaterializerOption configures [NewMaterializer]: a [Meaning],
+// [WithGoroutines] or [WithProgress].
 type MaterializerOption interface{ apply(*Materializer) }
 
 type materializerOption func(*Materializer)
@@ -105,6 +112,13 @@ func (o materializerOption) apply(m *Materializer) { o(m) }
 // goroutines, each sequence by one of them.
 func WithGoroutines(n int) MaterializerOption {
 	return materializerOption(func(m *Materializer) { m.goroutines = n })
+}
+
+// WithProgress calls f now and then with the number of regulars and orders that a
+// [Materializer] has read so far. The calls do not overlap, but may come from
+// several goroutines.
+func WithProgress(f func(rows int64)) MaterializerOption {
+	return materializerOption(func(m *Materializer) { m.progress = f })
 }
 
 // shardCount is the number of shards. A shard of a large shop fits into a cache
@@ -156,6 +170,16 @@ func (m *Materializer) addRegulars(parts []columns.Part) error {
 	return m.ingest(false, parts)
 }
 
+// Users returns the number of users that have regulars or orders.
+func (m *Materializer) Users() int {
+	_ = m.flush() // Rows and Latest return the error
+	n := 0
+	for i := range m.shards {
+		n += len(m.shards[i].records)
+	}
+	return n
+}
+
 // MeanItemPrice is rule 1 of [Materializer]. An inventory without a known price,
 // or with an infinite one, is an error that wraps ErrData; an error of the
 // sequence is returned as it is.
@@ -197,12 +221,27 @@ func (m *Materializer) Add(o Order) error {
 func (m *Materializer) flush() error {
 	b := m.added
 	if b.Len() == 0 {
-		return nil
+		return m.flushErr
 	}
 	b.arrival = m.nextPart << 32
 	m.nextPart++
-	err := m.dealer.deal(b)
+	if err := m.deal(m.dealer, b); err != nil {
+		m.flushErr = err
+	}
+	return m.flushErr
+}
+
+// deal adds a batch to the shards and empties it.
+func (m *Materializer) deal(d *dealer, b *batch) error {
+	n := b.Len()
+	err := d.deal(b)
 	b.Reset()
+	if m.progress != nil {
+		m.progressMu.Lock()
+		defer m.progressMu.Unlock()
+		m.read += int64(n)
+		m.progress(m.read)
+	}
 	return err
 }
 

@@ -163,7 +163,7 @@ func (d *dealer) deal(b *batch) error {
 func (m *Materializer) ingest(orders bool, parts []columns.Part) error {
 	n := m.goroutines
 	in := &ingestion{
-		parts: parts, orders: orders, firstPart: m.nextPart, goroutines: int64(n), failed: len(parts),
+		m: m, parts: parts, orders: orders, firstPart: m.nextPart, goroutines: int64(n), failed: len(parts),
 		handoff: make(chan *batch, 2*(n-1)), free: make(chan *batch, 2*n),
 	}
 	m.nextPart += uint64(len(parts))
@@ -182,6 +182,7 @@ func (m *Materializer) ingest(orders bool, parts []columns.Part) error {
 
 // An ingestion is one call of ingest.
 type ingestion struct {
+	m         *Materializer
 	parts     []columns.Part
 	orders    bool
 	firstPart uint64 // number of parts[0] among all of the Materializer
@@ -298,8 +299,8 @@ func (in *ingestion) newBatch() *batch {
 
 // deal adds a batch and empties it.
 func (in *ingestion) deal(d *dealer, b *batch) {
-	if err := d.deal(b); err != nil {
-		in.fail(b.part, err)
+	part := b.part
+	if err := in.m.deal(d, b); err != nil {
+		in.fail(part, err)
 	}
-	b.Reset()
 }

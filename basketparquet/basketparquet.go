@@ -91,11 +91,13 @@ func Materialize(ctx context.Context, fsys fs.FS, opts ...basket.MaterializerOpt
 // A readColumns passes rows of a file on, in batches.
 type readColumns func(*scan.File, openStrings, *columns.Batch, columns.Pass) error
 
+// partRows is about the least number of rows of a part. Tests set it.
+var partRows int64 = 1 << 18
+
 // split returns a table in parts that can be read at the same time. A part is some
 // row groups if they are small, because each part reads the footers of its files
 // again.
 func split(ctx context.Context, fsys fs.FS, table string, read readColumns) ([]columns.Part, error) {
-	const enough = 1 << 18 // rows
 	names, err := tableFiles(fsys, table)
 	if err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func split(ctx context.Context, fsys fs.FS, table string, read readColumns) ([]c
 			parts = append(parts, part{file: name})
 		}
 		for g, n := range groups {
-			if rows > 0 && rows+n > enough {
+			if rows > 0 && rows+n > partRows {
 				flush()
 			}
 			if last := len(parts) - 1; g == 0 || last < 0 {

@@ -57,6 +57,31 @@ func ExampleOrders() {
 	// Output: [7.5 3 0 0] <nil>
 }
 
+// A row group of a table, which another machine may read.
+func ExampleRowGroups() {
+	ctx := context.Background()
+	fsys := os.DirFS("testdata/golden")
+	groups, err := basketparquet.RowGroups(ctx, fsys, "orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, g := range groups {
+		n, items := 0, 0
+		for order, err := range g.Orders(ctx, fsys) {
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			n, items = n+1, items+len(order.Items)
+		}
+		fmt.Printf("%s, row group %d: %d orders of %d items\n", g.File, g.Index, n, items)
+	}
+	// Output:
+	// orders.parquet, row group 0: 150 orders of 2192 items
+	// orders.parquet, row group 1: 149 orders of 1829 items
+}
+
 func ExampleRegulars() {
 	for r, err := range basketparquet.Regulars(context.Background(), os.DirFS("testdata/golden")) {
 		if err != nil {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
 
 	"github.com/basket-go/basket"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // openInput opens a file of input rows and finds the model's columns in it.
@@ -53,7 +51,7 @@ func chooseColumns(found, features []string) ([]string, error) {
 // shows the progress.
 func (in *table) mapped(ctx context.Context, columns []string, t terminal, what string, f func(dst, rows []float64) ([]float64, error)) iter.Seq2[[]float64, error] {
 	return func(yield func([]float64, error) bool) {
-		bar := progress(in.size, what, t)
+		bar := progress(in.size, what, "bytes", t)
 		defer func() { _ = bar.Finish() }()
 		var dst []float64
 		for rows, err := range in.rows(ctx, columns) {
@@ -72,13 +70,15 @@ func (in *table) mapped(ctx context.Context, columns []string, t terminal, what 
 	}
 }
 
-// progress shows the progress of long work on a terminal.
-func progress(size int64, what string, t terminal) *progressbar.ProgressBar {
-	if f, ok := t.err.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+// progress shows the progress of long work on a terminal: a bar with the rate, in
+// units per second, and the time left.
+func progress(size int64, what, unit string, t terminal) *progressbar.ProgressBar {
+	if !t.interactive() {
 		return progressbar.DefaultSilent(size)
 	}
 	return progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(t.err), progressbar.OptionSetDescription(what),
 		progressbar.OptionThrottle(200_000_000), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetPredictTime(true),
 	)
 }

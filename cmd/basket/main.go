@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/basket-go/basket"
+	"golang.org/x/term"
 )
 
 // cli is the command line, as kong reads it.
@@ -32,6 +33,12 @@ type terminal struct {
 	out, err io.Writer
 }
 
+// interactive reports whether a user sees what is written to err.
+func (t terminal) interactive() bool {
+	f, ok := t.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 func main() {
 	// The first signal cancels the context, the second ends the process.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -43,18 +50,18 @@ func main() {
 
 // run runs the program and returns its exit status. It reports a failure in one
 // line.
-func run(ctx context.Context, args []string, term terminal) (code int) {
+func run(ctx context.Context, args []string, t terminal) (code int) {
 	var c cli
 	exited := false
 	parser, err := kong.New(&c,
 		kong.Name("basket"),
 		kong.Description("Tree-model prediction with the features it needs."),
-		kong.Writers(term.out, term.err),
+		kong.Writers(t.out, t.err),
 		kong.Exit(func(status int) { exited, code = true, status }), // after --help
 		kong.Vars{"features": strings.Join(basket.FeatureNames(), ", ")},
 	)
 	if err != nil {
-		return fail(term, err)
+		return fail(t, err)
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -64,23 +71,23 @@ func run(ctx context.Context, args []string, term terminal) (code int) {
 		return code
 	}
 	if err != nil {
-		return fail(term, fmt.Errorf("%w; see basket --help", err))
+		return fail(t, fmt.Errorf("%w; see basket --help", err))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(term); err != nil {
-		return fail(term, err)
+	if err := command.Run(t); err != nil {
+		return fail(t, err)
 	}
 	return 0
 }
 
 // fail prints err in one line. File names and file contents may be part of it, so
 // what could control a terminal is escaped.
-func fail(term terminal, err error) int {
+func fail(t terminal, err error) int {
 	text := printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if !strings.HasPrefix(text, "basket: ") {
 		text = "basket: " + text
 	}
-	fmt.Fprintln(term.err, text)
+	fmt.Fprintln(t.err, text)
 	return 1
 }
 

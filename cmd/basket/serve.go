@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/basket-go/basket"
-	"github.com/basket-go/basket/basketparquet"
 	"github.com/basket-go/basket/serve"
 )
 
@@ -40,7 +37,7 @@ func (c *serveCmd) Run(ctx context.Context, term terminal) (err error) {
 			logs.Service.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: message, Err: err})
 		}
 	}
-	listener, p, err := c.start(ctx, opts, logEvent)
+	listener, p, err := c.start(ctx, term, opts, logEvent)
 	if err != nil {
 		logEvent("Failed to initialize API", err)
 		return err
@@ -51,7 +48,7 @@ func (c *serveCmd) Run(ctx context.Context, term terminal) (err error) {
 }
 
 // start loads model and data, and listens.
-func (c *serveCmd) start(ctx context.Context, opts []basket.Option, logEvent func(string, error)) (net.Listener, *basket.Predictor, error) {
+func (c *serveCmd) start(ctx context.Context, term terminal, opts []basket.Option, logEvent func(string, error)) (net.Listener, *basket.Predictor, error) {
 	model, err := basket.LoadModel(c.Model)
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +56,7 @@ func (c *serveCmd) start(ctx context.Context, opts []basket.Option, logEvent fun
 	if model.Info().NamesFrom == "default" {
 		logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(model.Features(), ", "), nil)
 	}
-	history, err := basketparquet.Materialize(ctx, os.DirFS(c.Data), meaning(c.Meaning), basket.WithGoroutines(runtime.GOMAXPROCS(0)))
+	history, err := materialize(ctx, c.Data, meaning(c.Meaning), term)
 	if err != nil {
 		return nil, nil, err
 	}
