@@ -163,12 +163,13 @@ func (d *dealer) deal(b *batch) error {
 func (m *Materializer) ingest(orders bool, parts []columns.Part) error {
 	n := m.goroutines
 	in := &ingestion{
-		m: m, parts: parts, orders: orders, firstPart: m.nextPart, goroutines: int64(n), failed: len(parts),
+		m: m, parts: parts, orders: orders, firstPart: m.nextPart, failed: len(parts),
 		handoff: make(chan *batch, 2*(n-1)), free: make(chan *batch, 2*n),
 	}
 	m.nextPart += uint64(len(parts))
 	in.reading.Store(int64(n))
 	var others sync.WaitGroup
+	defer others.Wait() // also if a sequence ends this goroutine
 	for i := 1; i < n; i++ {
 		others.Go(func() { in.run(newDealer(m.seed, m.shards, i*len(m.shards)/n)) })
 	}
@@ -186,8 +187,6 @@ type ingestion struct {
 	parts     []columns.Part
 	orders    bool
 	firstPart uint64 // number of parts[0] among all of the Materializer
-
-	goroutines int64
 
 	next    atomic.Int64 // the part to read next
 	reading atomic.Int64 // goroutines that may still read parts
@@ -273,7 +272,7 @@ func (in *ingestion) read(d *dealer) {
 // returns the next batch of the part.
 func (in *ingestion) pass(d *dealer, b *batch) *batch {
 	part, arrival := b.part, b.arrival+1
-	if len(in.handoff) < cap(in.handoff) && in.reading.Load() < in.goroutines {
+	if len(in.handoff) < cap(in.handoff) && in.reading.Load() < int64(in.m.goroutines) {
 		b.Own()
 		select {
 		case in.handoff <- b:

@@ -260,6 +260,32 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestFeatures_damaged: damage in the middle of the orders is told with its place,
+// and no file is left.
+func TestFeatures_damaged(t *testing.T) {
+	data, out := t.TempDir(), t.TempDir()
+	for _, name := range []string{"orders.parquet", "regulars.parquet", "inventory.parquet"} {
+		b, err := os.ReadFile(filepath.Join(demo, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "orders.parquet" {
+			clear(b[len(b)/2 : len(b)/2+2000])
+		}
+		if err := os.WriteFile(filepath.Join(data, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := runBasket(t, "features", "--data", data, "--out", filepath.Join(out, "f.parquet"))
+	want := regexp.MustCompile(`^basket: bad data: orders\.parquet: column "[a-z_]+": row group 0, from row \d+: .+\n$`)
+	if code != 1 || stdout != "" || !want.MatchString(stderr) {
+		t.Errorf("status %d, output %q, error %q: want 1 and %s", code, stdout, stderr, want)
+	}
+	if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
 func TestInspect(t *testing.T) {
 	got := mustRun(t, "inspect", models+"lightgbm-multiclass/model.txt")
 	for _, want := range []string{
