@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/basket-go/basket"
 )
@@ -80,7 +79,7 @@ func (b *bench) features(ctx context.Context) error {
 
 // checkRows compares the rows of a peer with ours.
 func checkRows(p *process, file string, rows []basket.Row) error {
-	if _, err := p.ask(2*time.Minute, "out %s", file); err != nil {
+	if _, err := p.ask(answerLimit, "out %s", file); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(file)

@@ -88,9 +88,13 @@ func (p *process) ask(limit time.Duration, format string, args ...any) (string, 
 	return p.readLine(limit, "")
 }
 
+// answerLimit is far above the time of any answer: ten million orders take DuckDB less
+// than a minute.
+const answerLimit = 10 * time.Minute
+
 // askNumber sends a line that is answered by a number.
 func (p *process) askNumber(format string, args ...any) (float64, error) {
-	answer, err := p.ask(2*time.Minute, format, args...)
+	answer, err := p.ask(answerLimit, format, args...)
 	if err != nil {
 		return 0, err
 	}

@@ -61,9 +61,9 @@ func (b *bench) memory(ctx context.Context) error {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		return skipError{errors.New("this system has no /proc")}
 	}
-	program := filepath.Join(b.temp, "basket"+executableSuffix())
-	if _, err := runCommand(ctx, 5*time.Minute, filepath.Join(b.root, "cmd", "basket"), "go", "build", "-o", program, "."); err != nil {
-		return skipError{err}
+	program, err := b.buildBasket(ctx)
+	if err != nil {
+		return err
 	}
 	s := b.shop()
 	rows, err := s.rows()
@@ -96,6 +96,15 @@ func (b *bench) memory(ctx context.Context) error {
 		b.add(newResult(peak, bytes, peaks, candidate{}, nil, nil))
 	}
 	return nil
+}
+
+// buildBasket builds the command "basket".
+func (b *bench) buildBasket(ctx context.Context) (program string, err error) {
+	program = filepath.Join(b.temp, "basket"+executableSuffix())
+	if _, err := runCommand(ctx, 5*time.Minute, filepath.Join(b.root, "cmd", "basket"), "go", "build", "-o", program, "."); err != nil {
+		return "", skipError{err}
+	}
+	return program, nil
 }
 
 // parseKilobytes returns the bytes of a text like "123 kB".

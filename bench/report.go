@@ -146,7 +146,7 @@ func (r *report) writeNotes(w io.Writer) {
 	printed := map[string]bool{}
 	for _, s := range r.Results {
 		for _, text := range []string{s.Checked, s.Note} {
-			group, _, _ := strings.Cut(s.Name, ",")
+			group, _, _ := strings.Cut(s.Name, ", ")
 			line := fmt.Sprintf("  %s: %s\n", group, text)
 			if text == "" || printed[line] {
 				continue

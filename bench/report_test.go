@@ -44,6 +44,8 @@ func TestResult_judge(t *testing.T) {
 		{"rate: higher is better", newResult("", perSecond, ours, peer, theirs, minRatio(0.4)), 0.5},
 		{"value within the bar", newResult("", bytes, ours, candidate{}, nil, maxValue(bytes, 15)), 1.5},
 		{"value beyond the bar", newResult("", bytes, ours, candidate{}, nil, maxValue(bytes, 9)), 0.9},
+		{"time within 1.4 times the peer's", newResult("", nanoseconds, []float64{14}, peer, []float64{11}, minSpeed(1.4)), 1.1},
+		{"time beyond it", newResult("", nanoseconds, []float64{15.4}, peer, []float64{10}, minSpeed(1.4)), 1 / 1.1},
 		{"value with a peer", newResult("", nanoseconds, ours, peer, theirs, maxValue(nanoseconds, 20)), 2},
 	} {
 		c.result.judge()
@@ -65,7 +67,9 @@ func TestReport(t *testing.T) {
 	r := report{Machine: machine{CPU: "a CPU", Cores: 2, OS: "a system", Go: "go1"}, Rounds: 3, Clock: "wall", Data: "some"}
 	met := newResult("engine: m, one row", nanoseconds, []float64{10}, candidate{name: "peer", version: "1.2", checked: "answers equal"}, []float64{50}, minRatio(4))
 	missed := newResult("engine: m, batch", nanoseconds, []float64{10}, candidate{name: "peer", checked: met.Checked}, []float64{50}, minRatio(10))
-	r.Results = []result{met, missed}
+	made := newResult("features of 1,000,000 orders, peak", bytes, []float64{1 << 20}, candidate{}, nil, nil)
+	made.Note = "a note"
+	r.Results = []result{met, missed, made}
 	for i := range r.Results {
 		r.Results[i].judge()
 	}
@@ -77,7 +81,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"peer 1.2", "5x (5..5)", "  met (1.25 of the bar)", "NOT met (0.50 of the bar)", "a CPU; 2 cores; a system; go1",
-		"skipped: wrk: not installed", "FAILED: engine: n: the answers differ",
+		"  features of 1,000,000 orders: a note\n", "skipped: wrk: not installed", "FAILED: engine: n: the answers differ",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, &text)
@@ -95,7 +99,7 @@ func TestReport(t *testing.T) {
 	if err := json.Unmarshal(file, &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back.Results) != 2 || !*back.Results[0].Met || *back.Results[1].Met || back.Results[0].Ratio.Median != 5 {
+	if len(back.Results) != 3 || !*back.Results[0].Met || *back.Results[1].Met || back.Results[0].Ratio.Median != 5 {
 		t.Errorf("read back: %+v", back)
 	}
 }
