@@ -19,7 +19,7 @@ type History struct {
 	userID    string
 	meaning   Meaning
 	meanPrice float64
-	regulars  []int64     // ascending, without repeats
+	regulars  regularSet
 	facts     []orderFact // by event time; those of equal time in the order of arrival
 }
 
@@ -29,7 +29,7 @@ type History struct {
 func NewHistory(userID string, regulars []int64, meanItemPrice float64, meaning Meaning) *History {
 	regulars = slices.Clone(regulars)
 	slices.Sort(regulars)
-	return &History{userID: userID, meaning: meaning, meanPrice: meanItemPrice, regulars: slices.Compact(regulars)}
+	return &History{userID: userID, meaning: meaning, meanPrice: meanItemPrice, regulars: newRegularSet(slices.Compact(regulars))}
 }
 
 // Add adds orders of the user, of any event time; an order's UserID is not read.
@@ -46,7 +46,7 @@ func (h *History) Add(orders ...Order) error {
 		}
 		f := orderFact{
 			sec: o.OrderedAt.Unix(), nsec: int32(o.OrderedAt.Nanosecond()),
-			items: int32(len(o.Items)), regulars: countRegulars(h.regulars, o.Items),
+			items: int32(len(o.Items)), regulars: h.regulars.count(o.Items),
 		}
 		sorted = sorted && (len(h.facts) == 0 || !f.before(&h.facts[len(h.facts)-1]))
 		h.facts = append(h.facts, f)
@@ -85,29 +85,6 @@ type orderFact struct {
 
 func errManyItems(o Order) error {
 	return fmt.Errorf("basket: %w: user %.64q has an order of %d items: want at most %d", ErrData, o.UserID, len(o.Items), math.MaxInt32)
-}
-
-// countRegulars is the second part of rule 3: the number of distinct items among
-// the regulars, which are without repeats and, if they are many, ascending.
-func countRegulars(regulars, items []int64) int32 {
-	n := int32(0)
-	if len(regulars) <= 16 { // most users have few
-		for _, r := range regulars {
-			if slices.Contains(items, r) {
-				n++
-			}
-		}
-		return n
-	}
-	var buffer [32]int64
-	found := buffer[:0]
-	for _, item := range items {
-		if _, ok := slices.BinarySearch(regulars, item); ok {
-			found = append(found, item)
-		}
-	}
-	slices.Sort(found)
-	return int32(len(slices.Compact(found)))
 }
 
 // A join is a feature row before its values are computed: the row's own order,
@@ -170,7 +147,7 @@ func (h *History) last() (last join) {
 func (h *History) row(j join, values []float64) Row {
 	regulars := int(j.own.regulars)
 	if h.meaning == NextOrder {
-		regulars = len(h.regulars)
+		regulars = h.regulars.n
 	}
 	values[0] = float64(j.prior.items) * h.meanPrice
 	values[1] = float64(j.prior.items)

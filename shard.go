@@ -69,7 +69,7 @@ func (s *shard) addOrders(b *batch, rows, addresses []uint32) {
 		r := s.record(addresses[i])
 		s.facts.append(orderFact{
 			sec: b.Times[i].Sec, nsec: b.Times[i].Nsec, user: uint32(r[0]),
-			items: int32(len(items)), regulars: countRegulars(s.regulars(r), items),
+			items: int32(len(items)), regulars: s.regulars(r).count(items),
 		})
 	}
 }

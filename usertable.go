@@ -12,18 +12,18 @@ import (
 // needs of a user lies in one place, the user's record, because each place is a
 // miss of the processor's caches if there are many users.
 type userTable struct {
-	slots    []uint64            // hash table with open addressing: low half of the ID's hash, address of the record plus one
-	chunks   [][]int64           // of records, which stay where they are
-	records  []uint32            // addresses by user number
-	spilled  chunks[userVariant] // regulars of users who have more than inlineRegulars, until seal
-	variants []int64             // the same after seal
-	sealed   bool
-	loaded   int64 // see find
+	slots   []uint64            // hash table with open addressing: low half of the ID's hash, address of the record plus one
+	chunks  [][]int64           // of records, which stay where they are
+	records []uint32            // addresses by user number
+	spilled chunks[userVariant] // regulars of users who have more than inlineRegulars, until seal
+	tables  []int64             // the same after seal: the slots of each regularSet
+	sealed  bool
+	loaded  int64 // see find
 }
 
 // A record is: the user number and, in the high half, the length of the ID; the
-// number of regulars and, in the high half, where they start in variants if they
-// are more than inlineRegulars; these, if they are not; the ID.
+// number of regulars and, in the high half, where their slots start in tables if
+// they are more than inlineRegulars; they themselves if not; the ID.
 const (
 	inlineRegulars = 6
 	recordHead     = 2 + inlineRegulars // words
@@ -43,8 +43,11 @@ type userVariant struct {
 	address uint32
 }
 
-// maxShard bounds the orders, regulars and users of a shard.
-const maxShard = math.MaxInt32
+// Bounds of the orders, users and regulars of a shard.
+const (
+	maxShard    = math.MaxInt32
+	maxRegulars = math.MaxInt32 / 4 // of users with many: a variant takes up to four slots
+)
 
 const unknownUser = math.MaxUint32 // is no address
 
@@ -187,8 +190,8 @@ func (t *userTable) addRegular(address uint32, variant int64) error {
 		}
 		r[1]++
 	}
-	if t.spilled.n >= maxShard-inlineRegulars {
-		return fmt.Errorf("basket: %w: more than %d regulars of one shard", ErrData, maxShard)
+	if t.spilled.n >= maxRegulars-inlineRegulars {
+		return fmt.Errorf("basket: %w: more than %d regulars of one shard", ErrData, maxRegulars)
 	}
 	t.spilled.append(userVariant{variant, address})
 	return nil
@@ -209,24 +212,23 @@ func (t *userTable) seal() {
 		return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.variant, b.variant))
 	})
 	all = slices.Compact(all)
-	t.variants = make([]int64, len(all))
-	start := 0
+	var variants []int64 // of one user
 	for i, v := range all {
-		t.variants[i] = v.variant
+		variants = append(variants, v.variant)
 		if i+1 == len(all) || all[i+1].address != v.address {
-			t.record(v.address)[1] = int64(i+1-start) | int64(start)<<32
-			start = i + 1
+			t.record(v.address)[1] = int64(len(variants)) | int64(len(t.tables))<<32
+			t.tables = appendSlots(t.tables, variants)
+			variants = variants[:0]
 		}
 	}
+	t.tables = slices.Clip(t.tables)
 }
 
-// regulars returns a user's regulars after seal, without repeats; ascending, if they
-// are more than inlineRegulars.
-func (t *userTable) regulars(record []int64) []int64 {
-	n := uint64(uint32(record[1]))
+// regulars returns a user's regulars, after seal.
+func (t *userTable) regulars(record []int64) regularSet {
+	n := int(uint32(record[1]))
 	if n <= inlineRegulars {
-		return record[2 : 2+n]
+		return regularSet{n: n, few: record[2 : 2+n]}
 	}
-	start := uint64(record[1]) >> 32
-	return t.variants[start : start+n]
+	return regularSet{n: n, slots: t.tables[uint64(record[1])>>32:][:slotCount(n)]}
 }
