@@ -87,51 +87,46 @@ func errManyItems(o Order) error {
 	return fmt.Errorf("basket: %w: user %.64q has an order of %d items: want at most %d", ErrData, o.UserID, len(o.Items), math.MaxInt32)
 }
 
-// A join is a feature row before its values are computed: the row's own order,
-// the order before it, and the number of the row among the user's rows.
-type join struct {
-	own, prior *orderFact
-	number     int
-}
+// A join is a feature row before its values are computed: the indexes of the row's
+// own order and of the order before it in facts, and the number of the row among the
+// user's rows.
+type join struct{ own, prior, number uint32 }
 
 // each calls yield for the user's rows, in the order of rule 6, until it returns
-// false, and reports whether it did not.
-func (h *History) each(yield func(join) bool) bool {
+// false.
+func (h *History) each(yield func(join) bool) {
 	facts := h.facts
 	if h.meaning == NextOrder {
 		for i := range facts {
-			if !yield(join{&facts[i], &facts[i], i + 1}) {
-				return false
+			if !yield(join{uint32(i), uint32(i), uint32(i + 1)}) {
+				return
 			}
 		}
-		return true
+		return
 	}
 	// Rules 4 and 5. Orders of equal time form a group; two groups never share a
 	// place, so only the previous group can have the place one less.
-	number := 0
-	var previous []orderFact
-	previousPlace := -1
+	number := uint32(0)
+	previous, previousPlace := 0, -1 // of the group before: its start and place
 	for lo := 0; lo < len(facts); {
 		hi := lo + 1
 		for hi < len(facts) && facts[hi].sec == facts[lo].sec && facts[hi].nsec == facts[lo].nsec {
 			hi++
 		}
-		group := facts[lo:hi]
 		place := (lo + 1 + hi) / 2
 		if place == previousPlace+1 {
-			for i := range group {
-				for k := range previous {
+			for own := lo; own < hi; own++ {
+				for prior := previous; prior < lo; prior++ {
 					number++
-					if !yield(join{&group[i], &previous[k], number}) {
-						return false
+					if !yield(join{uint32(own), uint32(prior), number}) {
+						return
 					}
 				}
 			}
 		}
-		previous, previousPlace = group, place
+		previous, previousPlace = lo, place
 		lo = hi
 	}
-	return true
 }
 
 // last returns the join of the user's last row; its number is 0 if there is none.
@@ -145,18 +140,19 @@ func (h *History) last() (last join) {
 
 // row computes the values of rule 5, of which there are four, into values.
 func (h *History) row(j join, values []float64) Row {
-	regulars := int(j.own.regulars)
+	own, prior := &h.facts[j.own], &h.facts[j.prior]
+	regulars := int(own.regulars)
 	if h.meaning == NextOrder {
 		regulars = h.regulars.n
 	}
-	values[0] = float64(j.prior.items) * h.meanPrice
-	values[1] = float64(j.prior.items)
-	values[2] = float64(j.prior.regulars)
+	values[0] = float64(prior.items) * h.meanPrice
+	values[1] = float64(prior.items)
+	values[2] = float64(prior.regulars)
 	values[3] = float64(regulars)
 	return Row{
 		UserID:    h.userID,
-		OrderedAt: time.Unix(j.own.sec, int64(j.own.nsec)).UTC(),
-		Number:    j.number,
+		OrderedAt: time.Unix(own.sec, int64(own.nsec)).UTC(),
+		Number:    int(j.number),
 		Values:    values,
 	}
 }

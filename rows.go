@@ -15,7 +15,7 @@ import (
 // keep the rows. If ctx is done, Rows yields ctx.Err() and ends. No order may be
 // added while a sequence of rows is read.
 func (m *Materializer) Rows(ctx context.Context) iter.Seq2[Row, error] {
-	return m.rows(ctx, func(h *History, dst *rowBlock) {
+	return m.rows(ctx, func(h *History, _ join, dst *rowBlock) {
 		h.each(func(j join) bool {
 			dst.add(h, j)
 			return true
@@ -27,9 +27,9 @@ func (m *Materializer) Rows(ctx context.Context) iter.Seq2[Row, error] {
 // may keep the rows. If ctx is done, Latest yields ctx.Err() and ends. No order may
 // be added while a sequence of rows is read.
 func (m *Materializer) Latest(ctx context.Context) iter.Seq2[Row, error] {
-	return m.rows(ctx, func(h *History, dst *rowBlock) {
-		if j := h.last(); j.number > 0 {
-			dst.add(h, j)
+	return m.rows(ctx, func(h *History, last join, dst *rowBlock) {
+		if last.number > 0 {
+			dst.add(h, last)
 		}
 	})
 }
@@ -38,7 +38,7 @@ func (m *Materializer) Latest(ctx context.Context) iter.Seq2[Row, error] {
 type rowBlock struct {
 	rows   []Row
 	values []float64 // memory of the next rows' Values
-	loaded byte
+	loaded int64     // see shard.find
 }
 
 func (b *rowBlock) add(h *History, j join) {
@@ -53,8 +53,9 @@ func (b *rowBlock) add(h *History, j join) {
 // blockUsers is the number of users whose rows are computed together.
 const blockUsers = 256
 
-// rows yields what compute adds of each user's history, by user ID.
-func (m *Materializer) rows(ctx context.Context, compute func(*History, *rowBlock)) iter.Seq2[Row, error] {
+// rows yields what compute adds of each user's history, of which it gets the last
+// row too, by user ID.
+func (m *Materializer) rows(ctx context.Context, compute func(*History, join, *rowBlock)) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		users, err := m.arrange(ctx)
 		if err != nil {
@@ -74,7 +75,7 @@ func (m *Materializer) rows(ctx context.Context, compute func(*History, *rowBloc
 				s := &m.shards[u.shard]
 				r := s.record(s.records[u.user])
 				h.userID, h.regulars, h.facts = recordID(r), s.regulars(r), s.history(u.user, &scratch)
-				compute(&h, b)
+				compute(&h, s.last[u.user], b)
 			}
 		}
 		use := func(b *rowBlock) bool {
@@ -166,7 +167,7 @@ func (m *Materializer) arrange(ctx context.Context) ([]userRef, error) {
 				return
 			}
 			s := &m.shards[i]
-			s.arrange(&scratch)
+			s.arrange(m.meaning, &scratch)
 		}
 	})
 	if err := ctx.Err(); err != nil {

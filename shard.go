@@ -16,6 +16,7 @@ type shard struct {
 	facts chunks[orderFact]
 	runs  []run    // of facts, in the order of addition; after arrange, one
 	ends  []uint32 // after arrange, by user: where the user's facts end
+	last  []join   // after arrange, by user: the last row
 }
 
 // A run is a part of a shard's facts that arrived together. Runs of several
@@ -75,9 +76,10 @@ func (s *shard) addOrders(b *batch, rows, addresses []uint32) {
 }
 
 // arrange sorts the facts by user, and those of a user by event time and then in
-// the order of arrival. Scratch is the memory that it uses for it, which the next
-// call may use again.
-func (s *shard) arrange(scratch *[]orderFact) {
+// the order of arrival, and finds each user's last row, while the facts are in the
+// cache. Scratch is the memory that it uses for it, which the next call may use
+// again.
+func (s *shard) arrange(meaning Meaning, scratch *[]orderFact) {
 	s.seal()
 	if len(s.runs) <= 1 && len(s.ends) == len(s.records) {
 		return // nothing was added since the last call
@@ -115,8 +117,11 @@ func (s *shard) arrange(scratch *[]orderFact) {
 	}
 	start = 0
 	var merge []orderFact
+	s.last = slices.Grow(s.last[:0], len(s.records))
 	for _, end := range s.ends {
 		merge = sortByTime(sorted[start:end], merge)
+		h := History{meaning: meaning, facts: sorted[start:end]}
+		s.last = append(s.last, h.last())
 		start = end
 	}
 	for part := range s.facts.all(0, s.facts.n) {
@@ -142,19 +147,22 @@ func (s *shard) history(user uint32, scratch *[]orderFact) []orderFact {
 	return *scratch
 }
 
-// load reads parts of what history and id return, so that those are in the cache.
-func (s *shard) load(user uint32) byte {
-	id := s.id(user)
-	loaded := byte(0)
-	if len(id) > 0 {
-		loaded = id[len(id)-1]
+// load reads parts of what the last row of a user needs, so that those are in the
+// cache.
+func (s *shard) load(user uint32) int64 {
+	loaded := int64(0)
+	record := s.record(s.records[user])
+	for k := 0; k < min(len(record), 4*lineWords); k += lineWords {
+		loaded |= record[k]
 	}
-	start, end := 0, int(s.ends[user])
-	if user > 0 {
-		start = int(s.ends[user-1])
-	}
-	for k := start; k < end; k += 2 {
-		loaded |= byte(s.facts.parts[k/chunk][k%chunk].items)
+	if j := s.last[user]; j.number > 0 {
+		start := uint32(0)
+		if user > 0 {
+			start = s.ends[user-1]
+		}
+		for _, i := range []uint32{start + j.own, start + j.prior} {
+			loaded |= int64(s.facts.parts[i/chunk][i%chunk].items)
+		}
 	}
 	return loaded
 }
