@@ -158,32 +158,51 @@ func (m *Materializer) arrange(ctx context.Context) ([]userRef, error) {
 		return nil, err
 	}
 	m.sealed = true
-	var next atomic.Int64
-	parallel(m.goroutines, func() {
-		var scratch []orderFact
-		for ctx.Err() == nil {
-			i := int(next.Add(1) - 1)
-			if i >= len(m.shards) {
-				return
-			}
-			s := &m.shards[i]
-			s.arrange(m.meaning, &scratch)
+	scratch := make(chan []orderFact, m.goroutines) // of goroutines that are done with it
+	eachOf(ctx, m.goroutines, len(m.shards), func(i int) {
+		var facts []orderFact
+		select {
+		case facts = <-scratch:
+		default:
 		}
+		m.shards[i].arrange(m.meaning, &facts)
+		scratch <- facts
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return m.sortUsers(), ctx.Err()
+	// IDs are compared by eight bytes first, those after the longest prefix that all
+	// of them share.
+	shared := m.sharedPrefix()
+	runs := make([][]userRef, len(m.shards))
+	eachOf(ctx, m.goroutines, len(m.shards), func(i int) {
+		s := &m.shards[i]
+		runs[i] = make([]userRef, len(s.records))
+		for u := range runs[i] {
+			var prefix [8]byte
+			copy(prefix[:], s.id(uint32(u))[shared:])
+			runs[i][u] = userRef{binary.BigEndian.Uint64(prefix[:]), uint32(i), uint32(u)}
+		}
+		slices.SortFunc(runs[i], m.compareUsers)
+	})
+	for len(runs) > 1 {
+		merged := make([][]userRef, (len(runs)+1)/2)
+		eachOf(ctx, m.goroutines, len(merged), func(i int) {
+			merged[i] = runs[2*i]
+			if 2*i+1 < len(runs) {
+				merged[i] = merge(runs[2*i], runs[2*i+1], m.compareUsers)
+			}
+		})
+		runs = merged
+	}
+	return runs[0], ctx.Err()
 }
 
-// sortUsers returns the users by ID. It compares eight bytes of them first, those
-// that follow the longest prefix that all IDs share.
-func (m *Materializer) sortUsers() []userRef {
-	count, shared := 0, -1
-	first := ""
+// sharedPrefix returns the length of the longest prefix that all IDs share.
+func (m *Materializer) sharedPrefix() int {
+	first, shared := "", -1
 	for i := range m.shards {
 		s := &m.shards[i]
-		count += len(s.records)
 		for u := range s.records {
 			id := s.id(uint32(u))
 			if shared < 0 {
@@ -196,50 +215,24 @@ func (m *Materializer) sortUsers() []userRef {
 					break
 				}
 			}
+			if shared == 0 {
+				return 0
+			}
 		}
 	}
-	users := make([]userRef, 0, count)
-	for i := range m.shards {
-		s := &m.shards[i]
-		for u := range s.records {
-			var prefix [8]byte
-			copy(prefix[:], s.id(uint32(u))[shared:])
-			users = append(users, userRef{binary.BigEndian.Uint64(prefix[:]), uint32(i), uint32(u)})
-		}
-	}
-	compare := func(a, b userRef) int {
-		if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
-			return c
-		}
-		return strings.Compare(m.shards[a.shard].id(a.user), m.shards[b.shard].id(b.user))
-	}
-	return sortParallel(m.goroutines, users, compare)
+	return max(shared, 0)
 }
 
-// parallel calls f in as many goroutines, and returns when all calls have.
-func parallel(goroutines int, f func()) {
-	var others sync.WaitGroup
-	for range goroutines - 1 {
-		others.Go(f)
+func (m *Materializer) compareUsers(a, b userRef) int {
+	if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
+		return c
 	}
-	f()
-	others.Wait()
+	return strings.Compare(m.shards[a.shard].id(a.user), m.shards[b.shard].id(b.user))
 }
 
-// sortParallel sorts parts of s, each in a goroutine, and merges them. No two
-// elements of s may be equal.
-func sortParallel[T any](goroutines int, s []T, compare func(a, b T) int) []T {
-	if goroutines == 1 || len(s) < 1<<14 {
-		slices.SortFunc(s, compare)
-		return s
-	}
-	middle := len(s) / 2
-	var a, b []T
-	var other sync.WaitGroup
-	other.Go(func() { a = sortParallel(goroutines/2, s[:middle], compare) })
-	b = sortParallel(goroutines-goroutines/2, s[middle:], compare)
-	other.Wait()
-	merged := make([]T, 0, len(s))
+// merge merges two sorted slices.
+func merge[T any](a, b []T, compare func(a, b T) int) []T {
+	merged := make([]T, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
 		if compare(b[0], a[0]) < 0 {
 			merged, b = append(merged, b[0]), b[1:]
@@ -248,4 +241,25 @@ func sortParallel[T any](goroutines int, s []T, compare func(a, b T) int) []T {
 		}
 	}
 	return append(append(merged, a...), b...)
+}
+
+// eachOf calls f for the numbers below n, in some goroutines, until ctx is done. It
+// returns when all calls have.
+func eachOf(ctx context.Context, goroutines, n int, f func(int)) {
+	var next atomic.Int64
+	work := func() {
+		for ctx.Err() == nil {
+			i := int(next.Add(1) - 1)
+			if i >= n {
+				return
+			}
+			f(i)
+		}
+	}
+	var others sync.WaitGroup
+	for range min(goroutines, n) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
 }
