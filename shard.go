@@ -61,6 +61,7 @@ func (s *shard) add(b *batch, rows []uint32, hashes []uint64, addresses []uint32
 
 func (s *shard) addOrders(b *batch, rows, addresses []uint32) {
 	s.seal()
+	part := s.facts.room()
 	for _, i := range rows {
 		start := 0
 		if i > 0 {
@@ -68,10 +69,14 @@ func (s *shard) addOrders(b *batch, rows, addresses []uint32) {
 		}
 		items := b.Items[start:b.Ends[i]]
 		r := s.record(addresses[i])
-		s.facts.append(orderFact{
+		if len(*part) == cap(*part) {
+			part = s.facts.room()
+		}
+		*part = append(*part, orderFact{
 			sec: b.Times[i].Sec, nsec: b.Times[i].Nsec, user: uint32(r[0]),
 			items: int32(len(items)), regulars: s.regulars(r).count(items),
 		})
+		s.facts.n++
 	}
 }
 
@@ -176,7 +181,8 @@ type chunks[T any] struct {
 
 const chunk = 1024
 
-func (c *chunks[T]) append(v T) {
+// room returns the last part, which has room for a value.
+func (c *chunks[T]) room() *[]T {
 	last := len(c.parts) - 1
 	switch {
 	case last < 0 || len(c.parts[last]) == chunk:
@@ -189,7 +195,12 @@ func (c *chunks[T]) append(v T) {
 	case len(c.parts[last]) == cap(c.parts[last]): // of the first part
 		c.parts[last] = append(make([]T, 0, min(4*cap(c.parts[last]), chunk)), c.parts[last]...)
 	}
-	c.parts[last] = append(c.parts[last], v)
+	return &c.parts[last]
+}
+
+func (c *chunks[T]) append(v T) {
+	part := c.room()
+	*part = append(*part, v)
 	c.n++
 }
 

@@ -101,24 +101,33 @@ func (t *userTable) find(b *batch, hashes []uint64, rows, addresses []uint32) er
 	t.loaded |= loaded // or the compiler would omit the loads
 	for _, i := range rows {
 		if addresses[i] == unknownUser {
-			addresses[i] = t.findOne(b.ID(int(i)), hashes[i])
+			var err error
+			if addresses[i], err = t.findOne(b, int(i), hashes[i]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// findOne returns the address of one user, a new one for a new user. The hash table
-// has an empty slot.
-func (t *userTable) findOne(id string, hash uint64) uint32 {
+// findOne returns the address of the user of a row, a new one for a new user. The
+// hash table has an empty slot.
+func (t *userTable) findOne(b *batch, row int, hash uint64) (uint32, error) {
+	id := b.ID(row)
 	mask, tag := uint64(len(t.slots)-1), hash<<32
 	for i := hash & mask; ; i = (i + 1) & mask {
 		switch slot := t.slots[i]; {
 		case slot == 0:
+			if b.Check != nil {
+				if err := b.Check(row); err != nil {
+					return 0, err
+				}
+			}
 			address := t.add(id)
 			t.slots[i] = tag | uint64(address+1)
-			return address
+			return address, nil
 		case slot&^math.MaxUint32 == tag && recordID(t.record(uint32(slot)-1)) == id:
-			return uint32(slot) - 1
+			return uint32(slot) - 1, nil
 		}
 	}
 }

@@ -139,7 +139,15 @@ func split(ctx context.Context, fsys fs.FS, table string, read readColumns) ([]c
 func columnsPart(ctx context.Context, fsys fs.FS, parts []part, read readColumns) columns.Part {
 	return func(b *columns.Batch, pass columns.Pass) error {
 		stopped := false
+		file := ""
 		passOn := func(full *columns.Batch) *columns.Batch {
+			check, file := full.Check, file
+			full.Check = func(row int) error {
+				if err := check(row); err != nil {
+					return dataError(file, err)
+				}
+				return nil
+			}
 			next := pass(full)
 			if next == nil || ctx.Err() != nil {
 				stopped = true
@@ -149,7 +157,8 @@ func columnsPart(ctx context.Context, fsys fs.FS, parts []part, read readColumns
 			return next
 		}
 		for i := 0; i < len(parts) && !stopped && ctx.Err() == nil; i++ {
-			err := withFile(fsys, parts[i].file, func(f *scan.File) error {
+			file = parts[i].file
+			err := withFile(fsys, file, func(f *scan.File) error {
 				f, err := parts[i].of(f)
 				if err != nil {
 					return err

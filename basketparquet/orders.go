@@ -1,6 +1,7 @@
 package basketparquet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -28,9 +29,13 @@ func Regulars(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Regular, error] 
 }
 
 func eachOrder(f *scan.File, yield func(basket.Order) bool) error {
-	return readOrders(f, scan.Strings, new(columns.Batch), func(b *columns.Batch) *columns.Batch {
+	var checkErr error
+	err := readOrders(f, scan.Strings, new(columns.Batch), func(b *columns.Batch) *columns.Batch {
 		start := 0
 		for i, end := range b.Ends {
+			if checkErr = b.Check(i); checkErr != nil {
+				return nil
+			}
 			// An append by the caller must not overwrite the next order.
 			o := basket.Order{UserID: b.ID(i), OrderedAt: time.Unix(b.Times[i].Sec, int64(b.Times[i].Nsec)).UTC(), Items: b.Items[start:end:end]}
 			if !yield(o) {
@@ -41,11 +46,16 @@ func eachOrder(f *scan.File, yield func(basket.Order) bool) error {
 		b.Reset()
 		return b
 	})
+	return cmp.Or(checkErr, err)
 }
 
 func eachRegular(f *scan.File, yield func(basket.Regular) bool) error {
-	return readRegulars(f, scan.Strings, new(columns.Batch), func(b *columns.Batch) *columns.Batch {
+	var checkErr error
+	err := readRegulars(f, scan.Strings, new(columns.Batch), func(b *columns.Batch) *columns.Batch {
 		for i, variant := range b.Items {
+			if checkErr = b.Check(i); checkErr != nil {
+				return nil
+			}
 			if !yield(basket.Regular{UserID: b.ID(i), VariantID: variant}) {
 				return nil
 			}
@@ -53,6 +63,7 @@ func eachRegular(f *scan.File, yield func(basket.Regular) bool) error {
 		b.Reset()
 		return b
 	})
+	return cmp.Or(checkErr, err)
 }
 
 // An openStrings opens a column of strings: scan.Strings or, if pass does not keep
@@ -131,7 +142,9 @@ func readRegulars(f *scan.File, open openStrings, b *columns.Batch, pass columns
 		}
 		b.Items = append(b.Items, variant...)
 		if slices.Contains(noVariant, true) {
-			removeRows(b, noVariant)
+			if err := removeRows(b, noVariant); err != nil {
+				return err
+			}
 		}
 		row += int64(n)
 		if b.Len() == 0 {
@@ -145,7 +158,13 @@ func readRegulars(f *scan.File, open openStrings, b *columns.Batch, pass columns
 }
 
 // removeRows removes those regulars from a batch whose variant is null.
-func removeRows(b *columns.Batch, null []bool) {
+func removeRows(b *columns.Batch, null []bool) error {
+	for i := range null {
+		if err := b.Check(i); err != nil { // while it knows the rows
+			return err
+		}
+	}
+	b.Check = func(int) error { return nil }
 	kept := 0
 	for i := range null {
 		if null[i] {
@@ -160,13 +179,13 @@ func removeRows(b *columns.Batch, null []bool) {
 		kept++
 	}
 	b.Items, b.IDs, b.Indexes = b.Items[:kept], b.IDs[:min(kept, len(b.IDs))], b.Indexes[:min(kept, len(b.Indexes))]
+	return nil
 }
 
 // A userReader reads the column user_id.
 type userReader struct {
 	column     *scan.Column[string]
 	dictionary *columns.Dictionary // the last one
-	valid      bool                // all IDs of dictionary are UTF-8
 }
 
 func newUserReader(f *scan.File, open openStrings) (*userReader, error) {
@@ -185,26 +204,24 @@ func (u *userReader) read(b *columns.Batch, row, n int64) (int, error) {
 		return 0, nullError("user_id", row+int64(p.Null))
 	case p.Dictionary == nil:
 		b.IDs, b.Volatile = append(b.IDs, p.Values...), true
-		for i, id := range b.IDs {
-			if !utf8.ValidString(id) {
-				return 0, userError(id, row+int64(i))
+	default:
+		if u.dictionary == nil || &u.dictionary.IDs[0] != &p.Dictionary[0] {
+			u.dictionary = columns.NewDictionary(p.Dictionary)
+		}
+		b.Dictionary, b.Indexes = u.dictionary, append(b.Indexes, p.Indexes...)
+	}
+	b.Check = func(i int) error {
+		if utf8.ValidString(b.ID(i)) {
+			return nil
+		}
+		for i := range b.Len() { // the first one, whichever was found
+			if id := b.ID(i); !utf8.ValidString(id) {
+				return userError(id, row+int64(i))
 			}
 		}
-		return len(b.IDs), nil
+		return nil
 	}
-	if u.dictionary == nil || &u.dictionary.IDs[0] != &p.Dictionary[0] {
-		u.dictionary, u.valid = columns.NewDictionary(p.Dictionary), true
-		for _, id := range p.Dictionary {
-			u.valid = u.valid && utf8.ValidString(id)
-		}
-	}
-	b.Dictionary, b.Indexes = u.dictionary, append(b.Indexes, p.Indexes...)
-	for i := range b.Indexes {
-		if id := b.ID(i); !u.valid && !utf8.ValidString(id) {
-			return 0, userError(id, row+int64(i))
-		}
-	}
-	return len(b.Indexes), nil
+	return b.Len(), nil
 }
 
 func userError(id string, row int64) error {

@@ -59,11 +59,11 @@ func WriteRows(w io.Writer, features []string, rows iter.Seq2[basket.Row, error]
 			at = parquet.Int64Value(ns).Level(0, 1, number+1)
 		}
 		c := out.columns
-		c[0] = append(c[0], parquet.ByteArrayValue(unsafe.Slice(unsafe.StringData(r.UserID), len(r.UserID))).Level(0, 0, 0))
+		c[0] = append(c[0], parquet.ByteArrayValue(unsafe.Slice(unsafe.StringData(r.UserID), len(r.UserID))))
 		for j, v := range r.Values {
 			c[1+j] = append(c[1+j], double(v, 1+j))
 		}
-		c[number] = append(c[number], parquet.Int64Value(int64(r.Number)).Level(0, 0, number))
+		c[number] = append(c[number], parquet.Int64Value(int64(r.Number)))
 		c[number+1] = append(c[number+1], at)
 		if err := out.flush(); err != nil {
 			return err

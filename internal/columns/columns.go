@@ -19,6 +19,10 @@ type Batch struct {
 	Dictionary *Dictionary
 	Indexes    []uint32 // of the rows' user IDs in the dictionary
 
+	// Check, if it is not nil, returns what is wrong with the ID of a row. It is called
+	// once for each user, because a user that is known has a good ID.
+	Check func(row int) error
+
 	Items []int64 // the items of all orders; of regulars, the variant of each
 	Ends  []int   // of orders: where the items of each end
 	Times []Time  // of orders
