@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // maxBody is the default of WithMaxBody.
@@ -31,15 +30,22 @@ const statusClientClosed = 499
 //	POST /predict?explain=true
 //	                the same with "bias" and "contributions", an object of one number
 //	                per feature: SHAP, whose sum is the score before the link function
+//	POST /predict/batch
+//	                {"user_ids":["abc123","nobody"]}
+//	                200 {"results":[{"user_id":"abc123","predicted_price":53.6},
+//	                {"user_id":"nobody","error":{"type":"user_not_found","detail":
+//	                "User not found"}}],"timestamp":"..."}, in the order of the request
 //
 // Every failure is a JSON object with one string, "detail", which exposes no
 // internals: 400 for an invalid body, 404 for an unknown user or path, 405 for
 // another method, 413 for a body that is too long, 415 for a media type other than
 // JSON, 500 if the model fails, 501 if it cannot explain, and 503 with Retry-After
-// if store or model are unavailable. Each request is reported to the service
+// if store or model are unavailable. In a batch, the types of a user's error are
+// invalid_user_id, user_not_found, prediction_error and unavailable; if all users
+// of it are unavailable, the answer is 503. Each request is reported to the service
 // loggers, with status 499 if the client closed the connection before the answer.
 func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
-	h := &handler{p: p, maxBody: maxBody}
+	h := &handler{p: p, maxBody: maxBody, maxBatchUsers: maxBatchUsers, maxBatchBody: maxBatchBody}
 	for _, o := range opts {
 		o(h)
 	}
@@ -50,8 +56,16 @@ func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
 type handler struct {
 	p       *Predictor
 	maxBody int64
+
+	maxBatchUsers int
+	maxBatchBody  int64
+
 	buffers sync.Pool
 }
+
+// maxPooled is the largest buffer that is kept for another request: larger ones are
+// of batches.
+const maxPooled = 1 << 20
 
 // A failure is a response other than 200.
 type failure struct {
@@ -64,7 +78,11 @@ type failure struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	buf := h.buffers.Get().(*bytes.Buffer)
-	defer h.buffers.Put(buf)
+	defer func() {
+		if buf.Cap() <= maxPooled {
+			h.buffers.Put(buf)
+		}
+	}()
 	buf.Reset()
 	var fail *failure
 	switch r.URL.Path {
@@ -72,6 +90,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail = h.status(w, r, buf)
 	case "/predict":
 		fail = h.predict(w, r, buf)
+	case "/predict/batch":
+		fail = h.predictBatch(w, r, buf)
 	default:
 		fail = &failure{status: http.StatusNotFound, detail: "Not Found"}
 	}
@@ -201,23 +221,8 @@ func notAllowed(w http.ResponseWriter, methods string) *failure {
 // readUserID reads the body of a request into buf and returns the user ID in it,
 // which is valid.
 func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) (string, *failure) {
-	if !isJSON(r.Header.Get("Content-Type")) {
-		return "", invalid(http.StatusUnsupportedMediaType, "Unsupported media type: send the header Content-Type: application/json")
-	}
-	tooLong := func() (string, *failure) {
-		return "", invalid(http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body over %d bytes", h.maxBody))
-	}
-	if r.ContentLength > h.maxBody {
-		return tooLong()
-	}
-	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, h.maxBody)); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return tooLong()
-		}
-		if ctxErr := r.Context().Err(); errors.Is(ctxErr, context.Canceled) {
-			return "", &failure{statusClientClosed, "Client closed the connection", fmt.Errorf("basket: %w: reading the request: %w", ErrCanceled, ctxErr)}
-		}
-		return "", invalid(http.StatusBadRequest, "Request body cannot be read")
+	if fail := readBody(w, r, buf, h.maxBody); fail != nil {
+		return "", fail
 	}
 	if userID, ok := plainUserID(buf.Bytes()); ok && userID != "" && len(userID) <= MaxUserID {
 		return userID, nil
@@ -235,6 +240,30 @@ func (h *handler) readUserID(w http.ResponseWriter, r *http.Request, buf *bytes.
 	return userID, nil
 }
 
+// readBody reads the body of a request, which must be JSON of at most most bytes,
+// into buf.
+func readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer, most int64) *failure {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return invalid(http.StatusUnsupportedMediaType, "Unsupported media type: send the header Content-Type: application/json")
+	}
+	tooLong := func() *failure {
+		return invalid(http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body over %d bytes", most))
+	}
+	if r.ContentLength > most {
+		return tooLong()
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, most)); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return tooLong()
+		}
+		if ctxErr := r.Context().Err(); errors.Is(ctxErr, context.Canceled) {
+			return &failure{statusClientClosed, "Client closed the connection", fmt.Errorf("basket: %w: reading the request: %w", ErrCanceled, ctxErr)}
+		}
+		return invalid(http.StatusBadRequest, "Request body cannot be read")
+	}
+	return nil
+}
+
 func invalid(status int, detail string) *failure {
 	return &failure{status, detail, fmt.Errorf("basket: %w: %s", ErrInvalidRequest, detail)}
 }
@@ -250,43 +279,17 @@ func isJSON(contentType string) bool {
 }
 
 // userIDOf returns the string "user_id" of a JSON object, or what is wrong with
-// the body. Package json alone would accept "USER_ID" for it, take the last of
-// several, and replace what is not UTF-8 by U+FFFD: the ID of another user,
-// perhaps.
+// the body.
 func userIDOf(body []byte) (userID, fault string) {
+	value, fault := fieldOf(body, "user_id")
 	switch {
-	case !utf8.Valid(body):
-		return "", "Request body is not UTF-8"
-	case !json.Valid(body):
-		return "", "Request body is not one JSON value"
+	case fault != "":
+		return "", fault
+	case value[0] != '"':
+		return "", "Field user_id is not a string"
 	}
-	body = bytes.TrimLeft(body, jsonSpace)
-	if body[0] != '{' {
-		return "", "Request body is not a JSON object"
-	}
-	found := false
-	body = bytes.TrimLeft(body[1:], jsonSpace)
-	for body[0] != '}' {
-		name := body[:jsonLength(body)]
-		body = bytes.TrimLeft(body[len(name):], jsonSpace+":")
-		value := body[:jsonLength(body)]
-		body = bytes.TrimLeft(body[len(value):], jsonSpace+",")
-		if !isUserID(name) {
-			continue
-		}
-		if found {
-			return "", "Field user_id is given twice"
-		}
-		found = true
-		if value[0] != '"' {
-			return "", "Field user_id is not a string"
-		}
-		if userID, fault = jsonString(value); fault != "" {
-			return "", fault
-		}
-	}
-	if !found {
-		return "", "Field user_id is missing"
+	if userID, fault = jsonString(value); fault != "" {
+		return "", "Field user_id " + fault
 	}
 	return userID, ""
 }
@@ -320,12 +323,13 @@ func plainUserID(body []byte) (string, bool) {
 
 const jsonSpace = " \t\r\n"
 
-func isUserID(name []byte) bool {
+// isName reports whether a JSON string is the name of a field.
+func isName(name []byte, field string) bool {
 	if bytes.IndexByte(name, '\\') < 0 {
-		return string(name) == `"user_id"`
+		return string(name[1:len(name)-1]) == field
 	}
 	s, _ := jsonString(name)
-	return s == "user_id"
+	return s == field
 }
 
 // jsonString decodes a string that is valid JSON.
@@ -334,10 +338,10 @@ func jsonString(value []byte) (s, fault string) {
 		return string(value[1 : len(value)-1]), ""
 	}
 	if err := json.Unmarshal(value, &s); err != nil {
-		return "", "Field user_id is not a string"
+		return "", "is not a string"
 	}
 	if halfPair(value) {
-		return "", "Field user_id is not Unicode"
+		return "", "is not Unicode"
 	}
 	return s, ""
 }

@@ -101,6 +101,12 @@ func WithMaxBody(n int64) HandlerOption {
 	return func(h *handler) { h.maxBody = n }
 }
 
+// WithMaxBatch sets the most user IDs of a request to /predict/batch, and its
+// longest body in bytes; 10,000 and 16 MiB by default.
+func WithMaxBatch(userIDs int, body int64) HandlerOption {
+	return func(h *handler) { h.maxBatchUsers, h.maxBatchBody = userIDs, body }
+}
+
 // A ModelOption says how [ReadModel] and [LoadModel] read a model.
 type ModelOption func(*modelConfig)
 
