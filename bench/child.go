@@ -69,7 +69,7 @@ func child(args []string) error {
 		return err
 	}
 	fmt.Printf("ready %s\n", listener.Addr())
-	err = serve.Run(ctx, listener, basket.NewHandler(p))
+	err = serve.Run(ctx, serve.NewServer(basket.NewHandler(p)), listener, serve.Drain(listener.Addr()))
 	if n := service.Dropped() + models.Dropped(); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d log lines were dropped", n))
 	}

@@ -73,6 +73,6 @@ func ExampleRun() {
 	// In a service the context is that of signal.NotifyContext.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	fmt.Println(serve.Run(ctx, listener, basket.NewHandler(p)), logs.Close())
+	fmt.Println(serve.Run(ctx, serve.NewServer(basket.NewHandler(p)), listener, serve.Drain(listener.Addr())), logs.Close())
 	// Output: <nil> <nil>
 }

@@ -28,7 +28,7 @@ func TestRun_answersAll(t *testing.T) {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serve.Run(ctx, l, slow) }()
+	go func() { done <- serve.Run(ctx, serve.NewServer(slow), l, 300*time.Millisecond) }()
 
 	var answered atomic.Int64
 	var clients sync.WaitGroup
@@ -69,7 +69,7 @@ func TestRun_listenerFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	if err := serve.Run(t.Context(), l, http.NotFoundHandler()); !errors.Is(err, net.ErrClosed) {
+	if err := serve.Run(t.Context(), serve.NewServer(nil), l, 0); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Run: %v", err)
 	}
 }

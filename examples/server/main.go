@@ -74,7 +74,7 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 	}
 	serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "API initialized successfully"})
 	fmt.Fprintf(out, "Serving on %s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[2]s\"}'\n\n", listener.Addr(), userID)
-	return serve.Run(ctx, listener, basket.NewHandler(p))
+	return serve.Run(ctx, serve.NewServer(basket.NewHandler(p)), listener, serve.Drain(listener.Addr()))
 }
 
 // newPredictor loads the orders and the model. It also returns a user ID of the shop.

@@ -1,0 +1,113 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// A Role is what a client may do.
+type Role string
+
+// The roles. Admin may do everything.
+const (
+	User  Role = "user"
+	Admin Role = "admin"
+)
+
+// An Identity is a client whose credential has been accepted.
+type Identity struct {
+	Name string
+	Role Role
+}
+
+// ErrCredential is the error of an [Authenticator] for a credential that it does not
+// accept.
+var ErrCredential = errors.New("serve: the credential is not accepted")
+
+// An Authenticator accepts credentials. It is called by many goroutines at once.
+// [Keys] is one.
+type Authenticator interface {
+	// Authenticate returns the client of a credential, or an error that wraps
+	// ErrCredential.
+	Authenticate(ctx context.Context, credential string) (Identity, error)
+}
+
+type identityKey struct{}
+
+// IdentityOf returns the client of a request that has passed [Authenticate], by the
+// request's context, or the zero Identity.
+func IdentityOf(ctx context.Context) Identity {
+	id, _ := ctx.Value(identityKey{}).(Identity)
+	return id
+}
+
+// WithIdentity returns a context for which [IdentityOf] returns id.
+func WithIdentity(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// Authenticate passes on the requests of clients that one of the authenticators
+// accepts, with their [Identity] in the context. The credential is sent as
+// "Authorization: Bearer CREDENTIAL", as "X-API-Key: CREDENTIAL" or, by browsers, as
+// the password of Basic authentication. Any other request is answered by 401 and
+// always the same body.
+//
+// Free says which requests need no credential; if they have a good one, their
+// identity is known nevertheless. It may be nil.
+func Authenticate(free func(*http.Request) bool, authenticators ...Authenticator) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if credential := credentialOf(r); credential != "" {
+				for _, a := range authenticators {
+					if id, err := a.Authenticate(r.Context(), credential); err == nil {
+						next.ServeHTTP(w, r.WithContext(WithIdentity(r.Context(), id)))
+						return
+					}
+				}
+			}
+			if free != nil && free(r) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header()["Www-Authenticate"] = []string{`Bearer`, `Basic realm="basket", charset="UTF-8"`}
+			refuse(w, r, http.StatusUnauthorized, "Unauthorized")
+		})
+	}
+}
+
+// RequireRole passes on the requests of clients that have the role, or Admin, and
+// answers others by 403 and always the same body. It belongs behind [Authenticate].
+func RequireRole(role Role) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if has := IdentityOf(r.Context()).Role; has != role && has != Admin {
+				refuse(w, r, http.StatusForbidden, "Forbidden")
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// refuse answers with an error in the form of the protocol that the client speaks.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	field := "detail"
+	if strings.HasPrefix(r.URL.Path, "/v2/") || r.URL.Path == "/v2" { // the Open Inference Protocol
+		field = "error"
+	}
+	writeJSON(w, status, map[string]string{field: text})
+}
+
+// credentialOf returns the credential of a request, or "".
+func credentialOf(r *http.Request) string {
+	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(rest)
+	}
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	return r.Header.Get("X-Api-Key")
+}
