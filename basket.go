@@ -92,6 +92,7 @@ type Prediction struct {
 	Value    float64  // price, in the currency of Item.Price
 	Route    string   // name of the route that answered
 	Model    string   // the model's String, for audit across reloads
+	ModelID  string   // ModelInfo.ID of a FileModel, see WithModelID; empty for other models
 	Features []string // names of Row.Values; shared, not to be modified
 	Row      Row      // as the store returned it
 }
@@ -129,7 +130,7 @@ func (p *Predictor) predictValid(ctx context.Context, userID string, r *Result) 
 		start = time.Now()
 	}
 	b := rs.choose(userID)
-	r.UserID, r.Route, r.Model, r.Features = userID, b.name, b.text, p.features
+	r.UserID, r.Route, r.Model, r.ModelID, r.Features = userID, b.name, b.text, b.id, p.features
 	r.Row, r.Err = p.row(ctx, userID)
 	if r.Err == nil {
 		r.Value, r.Err = b.predictOne(ctx, r.Row.Values)
@@ -200,7 +201,7 @@ func (p *Predictor) predictBatch(ctx context.Context, rs *routes, userIDs []stri
 			continue
 		}
 		b := rs.choose(userID)
-		results[i].Route, results[i].Model, results[i].Features = b.name, b.text, p.features
+		results[i].Route, results[i].Model, results[i].ModelID, results[i].Features = b.name, b.text, b.id, p.features
 		valid, index = append(valid, userID), append(index, i)
 	}
 	rows, errs := p.rows(ctx, valid)
@@ -234,7 +235,8 @@ func (p *Predictor) runShadows(ctx context.Context, rs *routes, results []Result
 		var mine []int
 		for k := range copies {
 			if copies[k].Row.Values != nil {
-				copies[k].Route, copies[k].Model, copies[k].Value, copies[k].Err = b.name, b.text, 0, nil
+				copies[k].Route, copies[k].Model, copies[k].ModelID = b.name, b.text, b.id
+				copies[k].Value, copies[k].Err = 0, nil
 				mine = append(mine, k)
 			}
 		}

@@ -279,7 +279,8 @@ func TestPredictor_contextDone(t *testing.T) {
 func TestPredictor_allocatesNothing(t *testing.T) {
 	f := loadModel(t, regressionModel)
 	reordered := loadModel(t, regressionModel, basket.WithFeatureNames("regulars_count", "prior_regulars_count", "prior_item_count", "prior_basket_value"))
-	models := map[string]*basket.FileModel{"in the same order": f, "in another order": reordered}
+	named := loadModel(t, regressionModel, basket.WithModelID("price@3"))
+	models := map[string]*basket.FileModel{"in the same order": f, "in another order": reordered, "of a model with an ID": named}
 	for _, name := range []string{"sklearn-rf-missing/model.joblib", "sklearn-elasticnet/model.joblib", "sklearn-pipeline-log/model.joblib", "xgboost-linear/model.json"} {
 		models["of "+name] = loadModel(t, "testdata/models/"+name)
 	}

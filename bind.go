@@ -18,6 +18,7 @@ type bound struct {
 	model   Model
 	file    *FileModel // model, if it is one: calls of it do not allocate
 	text    string     // the model's String
+	id      string     // the ID of file
 	columns []int      // the store's column for each of the model's; nil if they are the same
 	width   int        // number of the model's columns
 }
@@ -45,7 +46,9 @@ func (p *Predictor) bind(r Route) (bound, error) {
 	}
 	wanted := r.Model.Features()
 	b := bound{name: r.Name, weight: r.Weight, shadow: r.Shadow, model: r.Model, width: len(wanted), text: describe(r.Model)}
-	b.file, _ = r.Model.(*FileModel)
+	if b.file, _ = r.Model.(*FileModel); b.file != nil {
+		b.id = b.file.info.ID
+	}
 	if slices.Equal(wanted, p.features) {
 		return b, nil
 	}

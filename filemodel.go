@@ -40,6 +40,7 @@ type evaluator interface {
 
 // A ModelInfo describes a model that was read from a file.
 type ModelInfo struct {
+	ID          string // as WithModelID gave it, or empty
 	Library     string // "lightgbm", "xgboost" or "scikit-learn"
 	Format      string // "text", "json", "ubjson", "binary" or "pickle"
 	Version     string // as the file states it: of the format for LightGBM ("v4"), else of the library; may be empty
@@ -57,12 +58,16 @@ type ModelInfo struct {
 	Digest      string // "sha256:" and the SHA-256 of the file in hexadecimal
 }
 
-// String returns library, version, number of trees and the start of the digest,
-// and whether predictions are margins: "lightgbm v4, 100 trees, sha256:1f0c...".
+// String returns the ID if there is one, library, version, number of trees and the
+// start of the digest, and whether predictions are margins:
+// "price@3, lightgbm v4, 100 trees, sha256:1f0c...".
 func (i ModelInfo) String() string {
 	s := fmt.Sprintf("%s, %d trees, %.18s", strings.TrimSpace(i.Library+" "+i.Version), i.Trees, i.Digest)
 	if i.Margin {
 		s += ", margin"
+	}
+	if i.ID != "" {
+		s = i.ID + ", " + s
 	}
 	return s
 }

@@ -36,6 +36,9 @@ const statusClientClosed = 499
 //	                {"user_id":"nobody","error":{"type":"user_not_found","detail":
 //	                "User not found"}}],"timestamp":"..."}, in the order of the request
 //
+// If the model has an ID, see [WithModelID], /predict answers with the header
+// Basket-Model, also when it fails, and each result of a batch has "model".
+//
 // Every failure is a JSON object with one string, "detail", which exposes no
 // internals: 400 for an invalid body, 404 for an unknown user or path, 405 for
 // another method, 413 for a body that is too long, 415 for a media type other than
@@ -147,6 +150,9 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 		var result Result
 		h.p.predictValid(r.Context(), userID, &result)
 		e.Prediction, err = result.Prediction, result.Err
+	}
+	if e.ModelID != "" {
+		w.Header()["Basket-Model"] = []string{e.ModelID}
 	}
 	if err != nil {
 		fail := failureOf(err)

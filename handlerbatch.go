@@ -50,11 +50,15 @@ func (h *handler) predictBatch(w http.ResponseWriter, r *http.Request, buf *byte
 			buf.WriteString(errorType(fail.status))
 			buf.WriteString(`","detail":`)
 			buf.Write(appendJSON(buf.AvailableBuffer(), fail.detail))
-			buf.WriteString(`}}`)
-			continue
+			buf.WriteByte('}')
+		} else {
+			buf.WriteString(`,"predicted_price":`)
+			buf.Write(appendNumber(buf.AvailableBuffer(), results[i].Value))
 		}
-		buf.WriteString(`,"predicted_price":`)
-		buf.Write(appendNumber(buf.AvailableBuffer(), results[i].Value))
+		if id := results[i].ModelID; id != "" {
+			buf.WriteString(`,"model":`)
+			buf.Write(appendJSON(buf.AvailableBuffer(), id))
+		}
 		buf.WriteByte('}')
 	}
 	buf.WriteString(`],"timestamp":"`)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/basket-go/basket/internal/lightgbm"
 	"github.com/basket-go/basket/internal/sklearn"
@@ -55,7 +58,8 @@ const maxModelBytes = 1 << 30
 // features are named by WithFeatureNames, else by [FeatureNames] if the model has
 // as many columns, else as the library generates names; [ModelInfo].NamesFrom
 // says which. Errors about the content wrap ErrModelFormat, or
-// ErrFeatureMismatch if feature names do not fit; others are those of r.
+// ErrFeatureMismatch if feature names do not fit. An ID that cannot be used is an
+// ErrInvalidConfig. Others are those of r.
 func ReadModel(r io.Reader, opts ...ModelOption) (*FileModel, error) {
 	m, err := readModel(r, opts)
 	if err != nil {
@@ -83,6 +87,9 @@ func readModel(r io.Reader, opts []ModelOption) (*FileModel, error) {
 	for _, o := range opts {
 		o(&c)
 	}
+	if !utf8.ValidString(c.id) || strings.ContainsFunc(c.id, unicode.IsControl) {
+		return nil, fmt.Errorf("%w: model ID %.64q: want UTF-8 without control characters", ErrInvalidConfig, c.id)
+	}
 	data, err := io.ReadAll(io.LimitReader(r, maxModelBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading a model: %w", err)
@@ -94,7 +101,7 @@ func readModel(r io.Reader, opts []ModelOption) (*FileModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModelFormat, err)
 	}
-	m.info.Margin = c.margin
+	m.info.ID, m.info.Margin = c.id, c.margin
 	if err := m.finish(data, c.names); err != nil {
 		return nil, err
 	}

@@ -112,6 +112,7 @@ type ModelOption func(*modelConfig)
 
 type modelConfig struct {
 	names         []string
+	id            string
 	margin        bool
 	bestIteration bool
 }
@@ -120,6 +121,12 @@ type modelConfig struct {
 // file has names, they must be the same.
 func WithFeatureNames(names ...string) ModelOption {
 	return func(c *modelConfig) { c.names = slices.Clone(names) }
+}
+
+// WithModelID names the model, as in "price@3", for [ModelInfo], logs and answers.
+// It must be UTF-8 without control characters.
+func WithModelID(id string) ModelOption {
+	return func(c *modelConfig) { c.id = id }
 }
 
 // WithMargin leaves out the model's link function, so that predictions are

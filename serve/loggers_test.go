@@ -172,6 +172,21 @@ func TestSlogLogger(t *testing.T) {
 	l.LogService(context.Background(), basket.ServiceEvent{Err: errors.New("boom")})
 	compareGolden(t, "testdata/logs/slog.txt", b.Bytes())
 
+	// The text log stays as it was; the structured one has the model's ID.
+	result.Err, result.ModelID = nil, "price@3"
+	var text, without bytes.Buffer
+	b.Reset()
+	l.LogModel(context.Background(), basket.ModelEvent{Result: result})
+	if want := " model=m model_id=price@3 latency="; !strings.Contains(b.String(), want) {
+		t.Errorf("%q: want %q in it", b.String(), want)
+	}
+	serve.NewTextLogger(&text).LogModel(context.Background(), basket.ModelEvent{Result: result})
+	result.ModelID = ""
+	serve.NewTextLogger(&without).LogModel(context.Background(), basket.ModelEvent{Result: result})
+	if diff := cmp.Diff(without.String(), text.String()); diff != "" {
+		t.Errorf("text log with an ID (-without +with):\n%s", diff)
+	}
+
 	quiet := serve.NewSlogLogger(slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})))
 	if n := testing.AllocsPerRun(100, func() {
 		quiet.LogService(context.Background(), basket.ServiceEvent{Method: "GET"})

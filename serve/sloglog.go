@@ -49,8 +49,11 @@ func (l *SlogLogger) LogModel(ctx context.Context, e basket.ModelEvent) {
 		return
 	}
 	r := slog.NewRecord(e.Time, level, "prediction", 0)
-	r.AddAttrs(text("user_id", e.UserID), text("route", e.Route),
-		text("model", e.Model), slog.Duration("latency", e.Latency))
+	r.AddAttrs(text("user_id", e.UserID), text("route", e.Route), text("model", e.Model))
+	if e.ModelID != "" {
+		r.AddAttrs(text("model_id", e.ModelID))
+	}
+	r.AddAttrs(slog.Duration("latency", e.Latency))
 	if e.Shadow {
 		r.AddAttrs(slog.Bool("shadow", true))
 	}
