@@ -35,6 +35,7 @@ var importRules = map[string][]string{
 	"./basketleaves":    {".", "./internal/forest", "./internal/lightgbm", "./internal/xgboost", "github.com/dmitryikh/leaves"},
 	"./baskettest":      {"."},
 	"./serve":           {"."},
+	"./repository":      {"."},
 	"./examples/server": {".", "./basketparquet", "./serve"},
 }
 
