@@ -26,6 +26,7 @@ type cli struct {
 	Score    scoreCmd    `cmd:"" help:"Predict for each row of a parquet or CSV file."`
 	Explain  explainCmd  `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`
 	Inspect  inspectCmd  `cmd:"" help:"Describe a model file."`
+	Key      keyCmd      `cmd:"" help:"Make API keys."`
 }
 
 // A terminal is where a command writes to its user.
