@@ -14,13 +14,13 @@
 //	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
 //	route.go       Route: which model answers which user
 //	basket.go      Predictor; bind.go: its models; watch.go: reload of a model file
-//	handler.go     NewHandler: predictions over HTTP
+//	handler.go     NewHandler: predictions over HTTP; handlerbatch.go: of many users
 //	log.go         ServiceLogger and ModelLogger: what happened while serving
 //	options.go     all options
 //	errors.go      the kinds of failure
 //
-// Package basketparquet reads orders from parquet files. Package serve runs a
-// server and has loggers. Package baskettest tests stores, models and loggers of
+// Package basketparquet reads orders from parquet files. Package repository has
+// models by version. Package serve runs a server, and has keys and loggers. Package baskettest tests stores, models and loggers of
 // your own. This package imports the standard library only, has no global state,
 // and starts goroutines only in [FileModel.PredictParallel] and for
 // [WithGoroutines]; they have ended when the call or the sequence ends.

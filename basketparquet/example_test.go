@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing/fstest"
+	"time"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet"
@@ -195,4 +196,35 @@ func ExampleWriteTable() {
 		fmt.Println(batch, err)
 	}
 	// Output: [0.25 1.5 0.75 2.5] <nil>
+}
+
+// Rows that follow the files.
+func ExampleWatch() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond) // in a service, until it stops
+	defer cancel()
+	fsys := os.DirFS("testdata/golden")
+	changed := make(chan struct{}, 1)
+	done := make(chan error)
+	go func() {
+		done <- basketparquet.Watch(ctx, fsys, time.Second, func() { changed <- struct{}{} })
+	}()
+	m, err := basketparquet.Materialize(context.Background(), fsys)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	store, err := basket.NewMemoryStore(m.Latest(context.Background()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for {
+		select {
+		case <-changed: // Materialize again, and store.Replace
+		case err := <-done:
+			fmt.Println(store.Len() > 0, err)
+			return
+		}
+	}
+	// Output: true context deadline exceeded
 }

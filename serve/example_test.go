@@ -6,7 +6,10 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/basket-go/basket"
@@ -75,4 +78,34 @@ func ExampleRun() {
 	defer cancel()
 	fmt.Println(serve.Run(ctx, serve.NewServer(basket.NewHandler(p)), listener, serve.Drain(listener.Addr())), logs.Close())
 	// Output: <nil> <nil>
+}
+
+// Keys, health and predictions in one server.
+func ExampleAuthenticate() {
+	key, line, err := serve.NewKey("shop", serve.User)
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := serve.ParseKeys([]byte(line)) // or LoadKeys of a file
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	health := serve.NewHealth(context.Background(), nil)
+	mux.Handle("/livez", health)
+	mux.Handle("/readyz", health)
+	mux.Handle("/", basket.NewHandler(newPredictor()))
+	free := func(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
+	h := serve.Authenticate(free, keys)(mux)
+
+	for _, credential := range []string{"Bearer " + key, "Bearer guess"} {
+		r := httptest.NewRequest("POST", "/predict", strings.NewReader(`{"user_id":"nobody"}`))
+		r.Header.Set("Authorization", credential)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
+	}
+	// Output:
+	// 404 {"detail":"User not found"}
+	// 401 {"detail":"Unauthorized"}
 }

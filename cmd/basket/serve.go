@@ -6,19 +6,23 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/basketparquet"
 	"github.com/basket-go/basket/repository"
 	"github.com/basket-go/basket/serve"
 )
 
 type serveCmd struct {
-	Data           string        `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet."`
+	Data           string        `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet, which are read again when they have changed and settled, and on SIGHUP."`
 	Model          string        `placeholder:"FILE" xor:"model" required:"" help:"Model file."`
 	Models         string        `placeholder:"DIR" xor:"model" required:"" help:"Folder of models, NAME/VERSION/model.* or NAME/model.*: the newest version that loads is served, and new ones are picked up."`
 	ModelName      string        `placeholder:"NAME" help:"Which of --models to serve, NAME or, to stay with one version, NAME@VERSION; needed if there are several names."`
@@ -89,11 +93,7 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	if model.Info().NamesFrom == "default" {
 		s.logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(model.Features(), ", "), nil)
 	}
-	history, err := materialize(ctx, s.Data, meaning(s.Meaning), term)
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := basket.NewMemoryStore(history.Latest(ctx))
+	store, err := s.loadData(ctx, term)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,6 +126,69 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 		return listener, mux, nil
 	}
 	return listener, authenticate(mux), nil
+}
+
+// loadData reads the rows to serve, and replaces them when the files change or the
+// process gets SIGHUP. A reading takes as much memory as the first one, beside the
+// rows that are served.
+func (s *server) loadData(ctx context.Context, term terminal) (*basket.MemoryStore, error) {
+	again := make(chan struct{}, 1) // that the data should be read again
+	request := func() {
+		select {
+		case again <- struct{}{}:
+		default:
+		}
+	}
+	s.background.Go(func() { _ = basketparquet.Watch(ctx, os.DirFS(s.Data), refresh, request) })
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	s.background.Go(func() {
+		defer signal.Stop(hangup)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				request()
+			}
+		}
+	})
+	history, err := materialize(ctx, s.Data, meaning(s.Meaning), term)
+	if err != nil {
+		return nil, err
+	}
+	store, err := basket.NewMemoryStore(history.Latest(ctx))
+	if err != nil {
+		return nil, err
+	}
+	s.background.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-again:
+			}
+			if err := s.reload(ctx, store); err != nil && ctx.Err() == nil {
+				s.logEvent("Failed to reload data; the old rows are served", err)
+			}
+		}
+	})
+	return store, nil
+}
+
+// reload replaces all rows at once. It works with one goroutine, because requests need
+// the processor meanwhile.
+func (s *server) reload(ctx context.Context, store *basket.MemoryStore) error {
+	history, err := basketparquet.Materialize(ctx, os.DirFS(s.Data), meaning(s.Meaning))
+	if err == nil {
+		err = store.Replace(history.Latest(ctx))
+	}
+	if err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	s.logEvent(fmt.Sprintf("The data was read again: rows of %d users", store.Len()), nil)
+	return nil
 }
 
 // isLoopback reports whether only programs of this machine reach an address.

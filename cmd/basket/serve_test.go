@@ -20,7 +20,7 @@ func startServe(t *testing.T, args ...string) (url string, stop func() (code int
 	var out, errs syncBuffer
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, append([]string{"serve", "--data", demo, "--addr", "127.0.0.1:0"}, args...), terminal{&out, &errs})
+		done <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), terminal{&out, &errs})
 	}()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if url = strings.TrimSpace(regexp.MustCompile(`http://[\d.:]+\d\n`).FindString(out.String())); url != "" {
@@ -78,7 +78,7 @@ func TestServe_keys(t *testing.T) {
 	if err := os.WriteFile(file, []byte(line+"\n"+admin+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	url, stop := startServe(t, "--model", demo+"/model.txt", "--key-file", file)
+	url, stop := startServe(t, "--data", demo, "--model", demo+"/model.txt", "--key-file", file)
 	const body = `{"user_id":"nobody"}`
 	for _, test := range []struct {
 		method, path, key string
@@ -123,7 +123,7 @@ func TestServe_models(t *testing.T) {
 	}
 	add("2")
 	add("10")
-	url, stop := startServe(t, "--models", dir)
+	url, stop := startServe(t, "--data", demo, "--models", dir)
 	model := func() string {
 		_, _, m := ask(t, "POST", url+"/predict", "", `{"user_id":"nobody"}`)
 		return m
@@ -143,7 +143,7 @@ func TestServe_models(t *testing.T) {
 	if code, errs := stop(); code != 0 || errs != "" {
 		t.Errorf("status %d, %s", code, errs)
 	}
-	url, stop = startServe(t, "--models", dir, "--model-name", "price@2")
+	url, stop = startServe(t, "--data", demo, "--models", dir, "--model-name", "price@2")
 	if m := model(); m != "price@2" {
 		t.Errorf("the answer is of %q, want price@2", m)
 	}
@@ -175,5 +175,50 @@ func TestServe_refuses(t *testing.T) {
 		if code != 1 || out != "" || !strings.Contains(errs, test.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: status %d, %s%s, want one line with %q", name, code, out, errs, test.want)
 		}
+	}
+}
+
+// TestServe_freshData: an export that has changed is served; a bad one is not.
+func TestServe_freshData(t *testing.T) {
+	data, logs := t.TempDir(), t.TempDir()
+	read := func(name string) []byte {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(demo, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	write := func(name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(data, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"orders.parquet", "regulars.parquet", "inventory.parquet"} {
+		write(name, read(name))
+	}
+	_, stop := startServe(t, "--data", data, "--model", demo+"/model.txt", "--logs", logs)
+	logged := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			text, err := os.ReadFile(filepath.Join(logs, "service_metrics.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(text), want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the log has no %q:\n%s", want, text)
+			}
+		}
+	}
+	write("orders.parquet", read("orders.parquet")[:1000])
+	logged("Failed to reload data; the old rows are served")
+	write("orders.parquet", read("orders.parquet"))
+	logged("The data was read again: rows of ")
+	if code, errs := stop(); code != 0 || errs != "" {
+		t.Errorf("status %d, %s", code, errs)
 	}
 }
