@@ -37,6 +37,8 @@ var importRules = map[string][]string{
 	"./serve":           {"."},
 	"./repository":      {"."},
 	"./examples/server": {".", "./basketparquet", "./serve"},
+	"./examples/embed":  {".", "./serve"},
+	"./examples/canary": {".", "./repository"},
 }
 
 func TestImports(t *testing.T) {
