@@ -21,7 +21,7 @@ import (
 
 // cli is the command line, as kong reads it.
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Serve predictions over HTTP: GET /status and POST /predict."`
+	Serve    serveCmd    `cmd:"" help:"Serve predictions over HTTP: POST /predict and /predict/batch, GET /status, /livez and /readyz."`
 	Features featuresCmd `cmd:"" help:"Compute the feature row of each user from a folder of orders."`
 	Score    scoreCmd    `cmd:"" help:"Predict for each row of a parquet or CSV file."`
 	Explain  explainCmd  `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`

@@ -23,8 +23,8 @@ import (
 
 type serveCmd struct {
 	Data           string        `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet, which are read again when they have changed and settled, and on SIGHUP."`
-	Model          string        `placeholder:"FILE" xor:"model" required:"" help:"Model file."`
-	Models         string        `placeholder:"DIR" xor:"model" required:"" help:"Folder of models, NAME/VERSION/model.* or NAME/model.*: the newest version that loads is served, and new ones are picked up."`
+	Model          string        `placeholder:"FILE" xor:"model" help:"Model file. This or --models is needed."`
+	Models         string        `placeholder:"DIR" xor:"model" help:"Folder of models, NAME/VERSION/model.* or NAME/model.*: the newest version that loads is served, and new ones are picked up."`
 	ModelName      string        `placeholder:"NAME" help:"Which of --models to serve, NAME or, to stay with one version, NAME@VERSION; needed if there are several names."`
 	Addr           string        `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
 	Logs           string        `placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if missing. Without it no logs are written."`
@@ -238,6 +238,9 @@ func (s *server) keys(ctx context.Context) (func(http.Handler) http.Handler, err
 // versions.
 func (s *server) loadModel(ctx context.Context) (*basket.FileModel, func(*basket.Predictor), error) {
 	if s.Models == "" {
+		if s.Model == "" {
+			return nil, nil, errors.New("no model: give --model FILE or --models DIR")
+		}
 		if s.ModelName != "" {
 			return nil, nil, errors.New("--model-name chooses one of --models: give that, or leave it out")
 		}

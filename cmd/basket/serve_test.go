@@ -164,7 +164,7 @@ func TestServe_refuses(t *testing.T) {
 		"no keys, not loopback": {[]string{"--model", model, "--addr", "0.0.0.0:0"}, "there are no API keys: give --key-file, or --insecure-no-auth"},
 		"damaged keys":          {[]string{"--model", model, "--key-file", bad}, `line 1: the hash of "shop" is not 64 hexadecimal digits`},
 		"no key file":           {[]string{"--model", model, "--key-file", "missing"}, "missing: no such file"},
-		"no model":              {nil, "missing flags: --model=FILE or --models=DIR"},
+		"no model":              {nil, "no model: give --model FILE or --models DIR"},
 		"two models":            {[]string{"--model", model, "--models", empty}, "can't be used together"},
 		"no models there":       {[]string{"--models", empty}, "choose one by --model-name"},
 		"unknown model":         {[]string{"--models", empty, "--model-name", "price"}, "price"},
