@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,13 +33,13 @@ func TestWatch(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		calls := 0
+		var calls atomic.Int64
 		done := make(chan error)
-		go func() { done <- Watch(ctx, os.DirFS(dir), time.Second, func() { calls++ }) }()
+		go func() { done <- Watch(ctx, os.DirFS(dir), time.Second, func() { calls.Add(1) }) }()
 		time.Sleep(time.Second / 2) // between looks
-		want := func(what string, n int) {
+		want := func(what string, n int64) {
 			t.Helper()
-			if calls != n {
+			if calls := calls.Load(); calls != n {
 				t.Errorf("%s: %d calls, want %d", what, calls, n)
 			}
 		}
