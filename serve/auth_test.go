@@ -201,9 +201,9 @@ func TestKeys_Watch(t *testing.T) {
 	})
 }
 
-// TestKeys_reloadConcurrentSafe: no request fails while the file of keys is read
+// TestKeys_reloadUnderLoad: no request fails while the file of keys is read
 // again a thousand times.
-func TestKeys_reloadConcurrentSafe(t *testing.T) {
+func TestKeys_reloadUnderLoad(t *testing.T) {
 	shop, shopLine := mustKey(t, "shop", serve.User)
 	path := filepath.Join(t.TempDir(), "keys")
 	write := func(i int) {
