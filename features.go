@@ -55,7 +55,7 @@ func (m Meaning) String() string {
 func (m Meaning) apply(mat *Materializer) { mat.meaning = m }
 
 // A Materializer computes feature rows from orders. It keeps 24 bytes per order,
-// not the order itself, and some 90 bytes per user besides the ID. It is not safe
+// not the order itself, and some 130 bytes per user besides the ID. It is not safe
 // for concurrent use, but may work with several goroutines: see [WithGoroutines].
 //
 // The rules, with sums in the order in which pandas and numpy add, so that every

@@ -138,10 +138,7 @@ func (d *dealer) deal(b *batch) error {
 			start = d.ends[s-1]
 		}
 		if rows := d.rows[start:d.ends[s]]; len(rows) > 0 {
-			d.shards[s].Lock()
-			err := d.shards[s].add(b, rows, d.hashes, d.addresses)
-			d.shards[s].Unlock()
-			if err != nil {
+			if err := d.shards[s].add(b, rows, d.hashes, d.addresses); err != nil {
 				return err
 			}
 		}

@@ -11,7 +11,7 @@ import (
 // A shard is the users whose IDs have hashes of one range, with their regulars
 // and orders, in arrays without pointers.
 type shard struct {
-	sync.Mutex
+	sync.Mutex // held by add
 	userTable
 	facts chunks[orderFact]
 	runs  []run    // of facts, in the order of addition; after arrange, one
@@ -33,6 +33,8 @@ const dealRows = 64
 // add adds those regulars or orders of a batch that are in rows. Hashes and
 // addresses are those of the batch's users; unknown addresses are set.
 func (s *shard) add(b *batch, rows []uint32, hashes []uint64, addresses []uint32) error {
+	s.Lock()
+	defer s.Unlock() // also after a panic, or other goroutines would wait for ever
 	if s.facts.n > maxShard-len(rows) {
 		return fmt.Errorf("basket: %w: more than %d orders of one shard", ErrData, maxShard)
 	}

@@ -70,6 +70,12 @@ func (g RowGroup) Orders(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Order
 	return readParts(ctx, fsys, []part{partOf(g)}, eachOrder)
 }
 
+// Inventory yields the rows of a row group of the table inventory, as [Inventory]
+// does.
+func (g RowGroup) Inventory(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Item, error] {
+	return readParts(ctx, fsys, []part{partOf(g)}, readInventory)
+}
+
 // Regulars yields the rows of a row group of the table regulars, as [Regulars]
 // does.
 func (g RowGroup) Regulars(ctx context.Context, fsys fs.FS) iter.Seq2[basket.Regular, error] {
@@ -103,7 +109,7 @@ func (p part) of(f *scan.File) (*scan.File, error) {
 	return f.Part(p.first, p.first+len(p.rows)), nil
 }
 
-// readTable yields the rows of a table, or else an error.
+// tableRows yields the rows of a table, or else an error.
 func tableRows[T any](ctx context.Context, fsys fs.FS, table string, read func(f *scan.File, yield func(T) bool) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		names, err := tableFiles(fsys, table)
@@ -125,7 +131,6 @@ func readParts[T any](ctx context.Context, fsys fs.FS, parts []part, read func(f
 	return func(yield func(T, error) bool) {
 		n, stopped := 0, false
 		yieldRow := func(row T) bool {
-			// The caller may take long over a row, or be many goroutines.
 			if n++; n%batch == 0 && ctx.Err() != nil {
 				return false
 			}

@@ -192,6 +192,21 @@ func TestRowGroups(t *testing.T) {
 		t.Errorf("row groups %+v", groups)
 	}
 
+	items := 0
+	if groups, err = RowGroups(t.Context(), fsys, "inventory"); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range groups {
+		for item, err := range g.Inventory(t.Context(), fsys) {
+			if items++; err != nil || item.Price <= 0 {
+				t.Errorf("%v, %v", item, err)
+			}
+		}
+	}
+	if items != 2 {
+		t.Errorf("%d lines of inventory, want 2", items)
+	}
+
 	var regulars, wantRegulars []basket.Regular
 	if groups, err = RowGroups(t.Context(), fsys, "regulars"); err != nil {
 		t.Fatal(err)

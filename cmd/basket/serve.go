@@ -7,12 +7,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/basket-go/basket"
@@ -140,19 +138,7 @@ func (s *server) loadData(ctx context.Context, term terminal) (*basket.MemorySto
 		}
 	}
 	s.background.Go(func() { _ = basketparquet.Watch(ctx, os.DirFS(s.Data), refresh, request) })
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	s.background.Go(func() {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangup:
-				request()
-			}
-		}
-	})
+	serve.ReopenOnHangup(ctx, hangup(request), nil)
 	history, err := materialize(ctx, s.Data, meaning(s.Meaning), term)
 	if err != nil {
 		return nil, err
@@ -174,6 +160,15 @@ func (s *server) loadData(ctx context.Context, term terminal) (*basket.MemorySto
 		}
 	})
 	return store, nil
+}
+
+// A hangup is what to do at SIGHUP.
+type hangup func()
+
+// Reopen makes it an argument of serve.ReopenOnHangup.
+func (f hangup) Reopen() error {
+	f()
+	return nil
 }
 
 // reload replaces all rows at once. It works with one goroutine, because requests need
@@ -263,7 +258,6 @@ func (s *server) loadModel(ctx context.Context) (*basket.FileModel, func(*basket
 	if err != nil {
 		return nil, nil, err
 	}
-	s.checks = append(s.checks, serve.Check{Name: "model", Do: func(context.Context) error { return faultOf(models, name) }})
 	follow := func(p *basket.Predictor) {
 		s.background.Go(func() {
 			_ = models.Watch(ctx, refresh, func() {
@@ -293,13 +287,6 @@ func (s *server) chooseModel(models *repository.Repository) (string, error) {
 		return "", fmt.Errorf("%s has the models %q: choose one by --model-name", s.Models, names)
 	}
 	return names[0], nil
-}
-
-// faultOf returns nil if the model called name is served. A version that was refused
-// does not make a server unready: the one before goes on.
-func faultOf(models *repository.Repository, name string) error {
-	_, err := models.Model(name)
-	return err
 }
 
 // servable returns what is wrong with a model for this server, which has the features

@@ -140,9 +140,9 @@ func (c *Column[T]) read(dst []T, null []bool) error {
 	return nil
 }
 
-// addPlace adds the column, the row group, the next row and the page to an error. Deferred, it also turns a
-// panic of a decoder into an error, because a damaged file must not end the
-// process.
+// addPlace adds the column, the row group, the next row and the page to an error.
+// Deferred, it also turns a panic of a decoder into an error, because a damaged
+// file must not end the process.
 func (c *Column[T]) addPlace(err *error) {
 	if v := recover(); v != nil {
 		*err = fmt.Errorf("the decoder panicked: %v", v)

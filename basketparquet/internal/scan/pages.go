@@ -32,8 +32,8 @@ type pages struct {
 
 	pageStart                int64 // of the current page, for errors
 	header                   []byte
-	compressed, uncompressed []byte // the page; reused, unless
-	keep                     bool   // values of this column are the page's memory, and stay
+	compressed, uncompressed []byte // the page; its memory is used again, unless keep is set
+	keep                     bool   // the column's values are the page's memory, and must stay
 	dec                      decompressor
 }
 
