@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,18 +50,19 @@ func main() {
 	os.Exit(code)
 }
 
-// run runs the program and returns its exit status. It reports a failure in one
-// line.
+// run runs the program and returns its exit status. It reports each failure in
+// one line.
 func run(ctx context.Context, args []string, t terminal) (code int) {
 	var c cli
 	exited := false
-	parser, err := kong.New(&c,
+	raw := rawFlags{}
+	parser, err := kong.New(&c, append(raw.options(),
 		kong.Name("basket"),
 		kong.Description("Tree-model prediction with the features it needs."),
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(status int) { exited, code = true, status }), // after --help
 		kong.Vars{"features": strings.Join(basket.FeatureNames(), ", ")},
-	)
+	)...)
 	if err != nil {
 		return fail(t, err)
 	}
@@ -75,15 +77,21 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 		return fail(t, fmt.Errorf("%w; see basket --help", err))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(t); err != nil {
+	if err := command.Run(t, raw); err != nil {
 		return fail(t, err)
 	}
 	return 0
 }
 
-// fail prints err in one line. File names and file contents may be part of it, so
-// what could control a terminal is escaped.
+// fail prints each of the errors that were joined to err in one line. File names and
+// file contents may be part of them, so what could control a terminal is escaped.
 func fail(t terminal, err error) int {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && isJoined(err) {
+		for _, err := range joined.Unwrap() {
+			fail(t, err)
+		}
+		return 1
+	}
 	text := printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if !strings.HasPrefix(text, "basket: ") {
 		text = "basket: " + text
@@ -91,6 +99,10 @@ func fail(t terminal, err error) int {
 	fmt.Fprintln(t.err, text)
 	return 1
 }
+
+// isJoined reports whether err is of [errors.Join], which adds no text, not of
+// fmt.Errorf with several %w.
+func isJoined(err error) bool { return fmt.Sprintf("%T", err) == fmt.Sprintf("%T", errors.Join(err)) }
 
 // printable escapes what is not printable, as Go does in string literals.
 func printable(s string) string {

@@ -13,29 +13,62 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet"
 	"github.com/basket-go/basket/repository"
 	"github.com/basket-go/basket/serve"
 )
 
+// serveCmd has the settings of "basket serve"; see setting.
 type serveCmd struct {
-	Data           string        `required:"" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet, which are read again when they have changed and settled, and on SIGHUP."`
-	Model          string        `placeholder:"FILE" xor:"model" help:"Model file. This or --models is needed."`
-	Models         string        `placeholder:"DIR" xor:"model" help:"Folder of models, NAME/VERSION/model.* or NAME/model.*: the newest version that loads is served, and new ones are picked up."`
-	ModelName      string        `placeholder:"NAME" help:"Which of --models to serve, NAME or, to stay with one version, NAME@VERSION; needed if there are several names."`
-	Addr           string        `default:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (${default})."`
-	Logs           string        `placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if missing. Without it no logs are written."`
-	Meaning        string        `enum:"last-order,next-order" default:"last-order" help:"Which order a feature row describes: last-order or next-order (${default})."`
-	KeyFile        string        `placeholder:"FILE" help:"File of API keys, a line NAME:SHA256[:ROLE] each, which is read again when it changes; see basket key new. /status, /livez and /readyz need no key."`
-	InsecureNoAuth bool          `help:"Serve without keys at an address that is not loopback."`
-	Drain          time.Duration `placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop; by default 300ms on loopback, else 5s."`
+	Config      string `type:"setting" placeholder:"FILE" help:"YAML file of settings, a line NAME: VALUE each. Flags and environment variables, BASKET_NAME for --name, precede it."`
+	PrintConfig bool   `type:"switch" help:"Print each setting with its source, as a configuration file, and exit."`
+
+	Data      string `type:"setting" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet, which are read again when they have changed and settled, and on SIGHUP. Needed."`
+	Meaning   string `type:"setting" oneof:"last-order,next-order" initial:"last-order" placeholder:"MEANING" help:"Which order a feature row describes: last-order (default) or next-order."`
+	Model     string `type:"setting" placeholder:"FILE" help:"Model file. This or --models is needed."`
+	Models    string `type:"setting" placeholder:"DIR" help:"Folder of models, NAME/VERSION/model.* or NAME/model.*: the newest version that loads is served, and new ones are picked up."`
+	ModelName string `type:"setting" placeholder:"NAME" help:"Which of --models to serve, NAME or, to pin a version, NAME@VERSION; needed if there are several names."`
+
+	Addr  string        `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
+	Drain time.Duration `type:"setting" placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop (default 300ms on loopback, else 5s)."`
+
+	Logs string `type:"setting" placeholder:"DIR" help:"Folder for service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if missing. Without it no logs are written."`
+
+	KeyFile        string `type:"setting" placeholder:"FILE" help:"File of API keys, a line NAME:SHA256[:ROLE] each, which is read again when it changes; see basket key new. /status, /livez and /readyz need no key."`
+	InsecureNoAuth bool   `type:"switch" help:"Serve without keys at an address that is not loopback."`
+}
+
+// faults returns what is wrong with settings that depend on each other.
+func (c *serveCmd) faults() (faults []error) {
+	fault := func(text string) { faults = append(faults, errors.New(text)) }
+	if c.Data == "" {
+		fault("no data: give --data DIR")
+	}
+	switch {
+	case c.Model == "" && c.Models == "":
+		fault("no model: give --model FILE or --models DIR")
+	case c.Model != "" && c.Models != "":
+		fault("both --model and --models: give one of them")
+	case c.Models == "" && c.ModelName != "":
+		fault("--model-name chooses one of --models: give that, or leave it out")
+	}
+	return faults
 }
 
 // refresh is how often keys and models are looked at.
 const refresh = time.Second
 
-func (c *serveCmd) Run(ctx context.Context, term terminal) (err error) {
+// Run serves until ctx is done.
+func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw rawFlags) (err error) {
+	settings, err := resolve(k.Selected(), raw, os.LookupEnv)
+	if err := errors.Join(append([]error{err}, c.faults()...)...); err != nil {
+		return err
+	}
+	if c.PrintConfig {
+		return printSettings(term.out, settings)
+	}
 	s := server{serveCmd: c, logEvent: func(string, error) {}}
 	if c.Logs != "" {
 		report := func(err error) { fmt.Fprintln(term.err, err) }
@@ -233,12 +266,6 @@ func (s *server) keys(ctx context.Context) (func(http.Handler) http.Handler, err
 // versions.
 func (s *server) loadModel(ctx context.Context) (*basket.FileModel, func(*basket.Predictor), error) {
 	if s.Models == "" {
-		if s.Model == "" {
-			return nil, nil, errors.New("no model: give --model FILE or --models DIR")
-		}
-		if s.ModelName != "" {
-			return nil, nil, errors.New("--model-name chooses one of --models: give that, or leave it out")
-		}
 		m, err := basket.LoadModel(s.Model)
 		return m, func(*basket.Predictor) {}, err
 	}

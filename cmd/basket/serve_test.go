@@ -165,7 +165,7 @@ func TestServe_refuses(t *testing.T) {
 		"damaged keys":          {[]string{"--model", model, "--key-file", bad}, `line 1: the hash of "shop" is not 64 hexadecimal digits`},
 		"no key file":           {[]string{"--model", model, "--key-file", "missing"}, "missing: no such file"},
 		"no model":              {nil, "no model: give --model FILE or --models DIR"},
-		"two models":            {[]string{"--model", model, "--models", empty}, "can't be used together"},
+		"two models":            {[]string{"--model", model, "--models", empty}, "both --model and --models: give one of them"},
 		"no models there":       {[]string{"--models", empty}, "choose one by --model-name"},
 		"unknown model":         {[]string{"--models", empty, "--model-name", "price"}, "price"},
 		"name without models":   {[]string{"--model", model, "--model-name", "price"}, "--model-name chooses one of --models"},
