@@ -13,7 +13,7 @@
 //	store.go       Store and MemoryStore: where rows are kept
 //	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
 //	route.go       Route: which model answers which user
-//	basket.go      Predictor; bind.go: its models; watch.go: reload of a model file
+//	basket.go      Predictor; bind.go: its models
 //	handler.go     NewHandler: predictions over HTTP; handlerbatch.go: of many users
 //	log.go         ServiceLogger and ModelLogger: what happened while serving
 //	options.go     all options

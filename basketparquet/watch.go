@@ -12,10 +12,13 @@ import (
 
 // Watch looks at the files of the tables orders, regulars and inventory after each
 // interval, and calls changed when they have changed and then stayed as they are for
-// two looks, so that an export that is being written is left alone; until ctx is
+// three looks, so that an export that is being written is left alone; until ctx is
 // done, whose error it returns. A file has changed if its name, size or time of
 // modification has. The files of the first look, and those at a call of changed, are
 // not told again.
+//
+// A pause of three intervals between two files of an export ends it too early: write
+// an export that takes pauses to another folder, and rename that.
 //
 // If changed takes long, the next look comes after it. Files that change meanwhile
 // are found then.
@@ -26,7 +29,7 @@ func Watch(ctx context.Context, fsys fs.FS, interval time.Duration, changed func
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	told := look(fsys)
-	seen := told
+	seen, times := told, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,9 +37,10 @@ func Watch(ctx context.Context, fsys fs.FS, interval time.Duration, changed func
 		case <-ticker.C:
 		}
 		now := look(fsys)
-		settled := slices.Equal(now, seen)
-		seen = now
-		if settled && !slices.Equal(now, told) {
+		if !slices.Equal(now, seen) {
+			seen, times = now, 0
+		}
+		if times++; times >= 3 && !slices.Equal(now, told) {
 			told = now
 			changed()
 		}

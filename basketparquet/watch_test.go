@@ -50,7 +50,7 @@ func TestWatch(t *testing.T) {
 		want("one file", 1)
 		for size := range 50 {
 			write("orders/1.parquet", size)
-			time.Sleep(time.Second)
+			time.Sleep(time.Duration(1+size%2) * time.Second)
 		}
 		want("in pieces", 1)
 		time.Sleep(5 * time.Second)
