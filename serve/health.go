@@ -12,11 +12,17 @@ import (
 	"github.com/basket-go/basket"
 )
 
+// ErrDegraded is wrapped by the error of a [Check] that works with what it had before:
+// the old keys, model or data, because the new ones cannot be used. The service is
+// ready, and the word of the check is "degraded".
+var ErrDegraded = errors.New("serve: degraded")
+
 // A Check is a part of a service that must work for the service to be ready.
 type Check struct {
 	Name string
 
-	// Do returns nil if the part works. It is called by many goroutines at once, and
+	// Do returns nil if the part works, and an error that wraps ErrDegraded if it works
+	// with something old. It is called by many goroutines at once, and
 	// returns soon after ctx is done.
 	Do func(ctx context.Context) error
 }
@@ -42,7 +48,8 @@ const checkLimit = 2 * time.Second
 //	GET /readyz   200 {"status":"OK","checks":{"store":"ok"}}, or
 //	              503 {"status":"not ready","checks":{"store":"failed"}}
 //
-// There is one word for each check: "ok", "failed" or, after two seconds, "slow".
+// There is one word for each check: "ok", "degraded", see [ErrDegraded], "failed" or,
+// after two seconds, "slow".
 // When the context of NewHealth is done, which stops a server of [Run], the status
 // is "stopping" and 503, although requests are still answered.
 type Health struct {
@@ -96,7 +103,7 @@ type healthAnswer struct {
 func (h *Health) ready(w http.ResponseWriter, r *http.Request) {
 	answer, status := healthAnswer{Status: "OK", Checks: h.words(r.Context())}, http.StatusOK
 	for _, word := range answer.Checks {
-		if word != "ok" {
+		if word != "ok" && word != "degraded" {
 			answer.Status, status = "not ready", http.StatusServiceUnavailable
 		}
 	}
@@ -128,6 +135,8 @@ func (h *Health) words(ctx context.Context) map[string]string {
 		case o := <-outcomes:
 			words[o.name] = "ok"
 			switch {
+			case errors.Is(o.err, ErrDegraded):
+				words[o.name] = "degraded"
 			case errors.Is(o.err, context.DeadlineExceeded):
 				words[o.name] = "slow"
 			case o.err != nil:

@@ -37,6 +37,7 @@ func TestHealth(t *testing.T) {
 		{"all well", []serve.Check{{"store", good}, {"model price", good}}, false, 200, `{"status":"OK","checks":{"model price":"ok","store":"ok"}}`},
 		{"one fails", []serve.Check{{"store", secret}, {"model price", good}}, false, 503, `{"status":"not ready","checks":{"model price":"ok","store":"failed"}}`},
 		{"one panics", []serve.Check{{"store", func(context.Context) error { panic("oh") }}}, false, 503, `{"status":"not ready","checks":{"store":"failed"}}`},
+		{"one is degraded", []serve.Check{{"keys", func(context.Context) error { return fmt.Errorf("%w: line 1", serve.ErrDegraded) }}}, false, 200, `{"status":"OK","checks":{"keys":"degraded"}}`},
 		{"one is slow", []serve.Check{{"store", func(ctx context.Context) error { <-ctx.Done(); return fmt.Errorf("store: %w", ctx.Err()) }}}, false, 503, `{"status":"not ready","checks":{"store":"slow"}}`},
 		{"one ignores its context", []serve.Check{{"store", func(context.Context) error { time.Sleep(time.Minute); return nil }}, {"a", good}}, false, 503, `{"status":"not ready","checks":{"a":"ok","store":"slow"}}`},
 		{"stopping", []serve.Check{{"store", good}}, true, 503, `{"status":"stopping","checks":{"store":"ok"}}`},
