@@ -108,6 +108,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		buf.WriteByte('}')
 	}
 	w.Header()["Content-Type"] = jsonType
+	if buf.Len() > maxUnchunked {
+		w.Header()["Content-Length"] = []string{strconv.Itoa(buf.Len())}
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes()) // fails only if the client is gone
 	if len(h.p.serviceLoggers) > 0 {
@@ -117,6 +120,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 }
+
+// maxUnchunked is the most bytes for which package net/http sets Content-Length
+// itself.
+const maxUnchunked = 2048
 
 var jsonType = []string{"application/json"}
 
