@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/basket-go/basket"
 )
 
 const (
@@ -32,10 +34,7 @@ func (b *bench) http(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var users []string
-	for i := range min(httpUsers, len(rows)) {
-		users = append(users, rows[i*len(rows)/min(httpUsers, len(rows))].UserID)
-	}
+	users := someUsers(rows, httpUsers)
 	logs, err := os.MkdirTemp(b.temp, "logs")
 	if err != nil {
 		return err
@@ -49,12 +48,12 @@ func (b *bench) http(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ours.close()) }()
-	bare, err := startBare(ctx, self, ours.ready, users[0])
+	bare, err := startBare(ctx, ours.ready, users[0], "")
 	if err != nil {
 		return err
 	}
 	defer bare.kill()
-	load, tool, err := b.loadGenerator(users)
+	load, tool, err := b.loadGenerator(users, "")
 	if err != nil {
 		return err
 	}
@@ -74,9 +73,22 @@ func (b *bench) http(ctx context.Context) (err error) {
 	return nil
 }
 
+// someUsers returns the IDs of n users, or of all if there are fewer.
+func someUsers(rows []basket.Row, n int) (users []string) {
+	n = min(n, len(rows))
+	for i := range n {
+		users = append(users, rows[i*len(rows)/n].UserID)
+	}
+	return users
+}
+
 // startBare starts the minimal server, which gives the answer of the server at address.
-func startBare(ctx context.Context, self, address, userID string) (*process, error) {
-	answer, err := postPredict(ctx, address, userID)
+func startBare(ctx context.Context, address, userID, key string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := postPredict(ctx, address, userID, key)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +100,7 @@ func startBare(ctx context.Context, self, address, userID string) (*process, err
 	if err != nil {
 		return nil, err
 	}
-	got, err := postPredict(ctx, p.ready, userID)
+	got, err := postPredict(ctx, p.ready, userID, "")
 	if err == nil && got != answer {
 		err = fmt.Errorf("the minimal handler answers %q, want %q", got, answer)
 	}
@@ -133,7 +145,7 @@ func (b *bench) throughput(ctx context.Context, name string, ours, bare *process
 // latency compares the P99 latency at a fixed rate.
 func (b *bench) latency(ctx context.Context, name string, ours, bare *process, users []string, rate float64) {
 	p99 := func(address string) measureFunc {
-		requests := predictRequests(address, users)
+		requests := predictRequests(address, users, "")
 		return func(ctx context.Context) (float64, error) {
 			latencies, err := openLoop(ctx, address, openLoopConnections, rate, b.length, requests)
 			if err != nil {
@@ -156,17 +168,23 @@ func (b *bench) latency(ctx context.Context, name string, ours, bare *process, u
 type loadFunc func(ctx context.Context, address string) (float64, error)
 
 // loadGenerator returns wrk if it is installed, and a generator in Go otherwise, with
-// its name.
-func (b *bench) loadGenerator(users []string) (load loadFunc, tool string, err error) {
+// its name. The requests have the API key, unless that is empty.
+func (b *bench) loadGenerator(users []string, key string) (load loadFunc, tool string, err error) {
 	wrk, err := exec.LookPath("wrk")
 	if err != nil {
 		b.record("wrk", skipError{errors.New("not installed; the load generator in Go replaces it and uses more CPU time")})
 		return func(ctx context.Context, address string) (float64, error) {
-			return closedLoop(ctx, address, closedLoopConnections, math.MaxInt, b.length, predictRequests(address, users))
+			_, rate, err := closedLoop(ctx, address, closedLoopConnections, math.MaxInt, b.length, predictRequests(address, users, key))
+			return rate, err
 		}, "a load generator in Go", nil
 	}
+	authorization := ""
+	if key != "" {
+		authorization = fmt.Sprintf(", Authorization = \"Bearer %s\"", key)
+	}
 	var script strings.Builder
-	script.WriteString("local headers = {[\"Content-Type\"] = \"application/json\"}\nlocal requests, i = {}, 0\ninit = function()\n")
+	fmt.Fprintf(&script, "local headers = {[\"Content-Type\"] = \"application/json\"%s}\n", authorization)
+	script.WriteString("local requests, i = {}, 0\ninit = function()\n")
 	for _, u := range users {
 		fmt.Fprintf(&script, "  requests[#requests + 1] = wrk.format(\"POST\", \"/predict\", headers, [[{\"user_id\":%q}]])\n", u)
 	}

@@ -33,7 +33,7 @@ func startServer(t *testing.T, h http.Handler) (address string) {
 
 func TestClosedLoop(t *testing.T) {
 	address := startServer(t, bareHandler(`","predicted_price":1.5}`))
-	if got, err := postPredict(t.Context(), address, "abc"); got != `{"user_id":"abc","predicted_price":1.5}` || err != nil {
+	if got, err := postPredict(t.Context(), address, "abc", ""); got != `{"user_id":"abc","predicted_price":1.5}` || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	var served atomic.Int64
@@ -41,12 +41,12 @@ func TestClosedLoop(t *testing.T) {
 		served.Add(1)
 		bareHandler("}").ServeHTTP(w, r)
 	}))
-	rate, err := closedLoop(t.Context(), counting, 3, 100, time.Minute, predictRequests(counting, []string{"a", "b"}))
-	if err != nil || rate <= 0 || served.Load() != 100 {
+	answers, rate, err := closedLoop(t.Context(), counting, 3, 100, time.Minute, predictRequests(counting, []string{"a", "b"}, ""))
+	if err != nil || rate <= 0 || answers != 100 || served.Load() != 100 {
 		t.Errorf("rate %v, %d served, %v", rate, served.Load(), err)
 	}
 	notFound := startServer(t, http.NotFoundHandler())
-	if _, err := closedLoop(t.Context(), notFound, 2, 10, time.Minute, predictRequests(notFound, []string{"a"})); err == nil {
+	if _, _, err := closedLoop(t.Context(), notFound, 2, 10, time.Minute, predictRequests(notFound, []string{"a"}, "")); err == nil {
 		t.Error("404: no error")
 	}
 }
@@ -64,7 +64,7 @@ func TestOpenLoop_stall(t *testing.T) {
 		time.Sleep(time.Until(time.Unix(0, end.Load())))
 		bareHandler("}").ServeHTTP(w, r)
 	}))
-	latencies, err := openLoop(t.Context(), address, 4, 200, time.Second, predictRequests(address, []string{"a"}))
+	latencies, err := openLoop(t.Context(), address, 4, 200, time.Second, predictRequests(address, []string{"a"}, ""))
 	if err != nil || len(latencies) != 200 {
 		t.Fatalf("%d latencies, %v", len(latencies), err)
 	}
@@ -81,7 +81,7 @@ func TestOpenLoop_stall(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := openLoop(ctx, address, 1, 100, time.Second, predictRequests(address, []string{"a"})); err == nil {
+	if _, err := openLoop(ctx, address, 1, 100, time.Second, predictRequests(address, []string{"a"}, "")); err == nil {
 		t.Error("canceled: no error")
 	}
 }

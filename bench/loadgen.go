@@ -15,17 +15,22 @@ import (
 	"time"
 )
 
-// predictRequest returns the bytes of POST /predict for a user.
-func predictRequest(address, userID string) []byte {
-	body := fmt.Sprintf(`{"user_id":%q}`, userID)
-	return fmt.Appendf(nil, "POST /predict HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", address, len(body), body)
+// postRequest returns the bytes of a request of JSON, with an API key unless that is
+// empty.
+func postRequest(address, path, key, body string) []byte {
+	header := ""
+	if key != "" {
+		header = "Authorization: Bearer " + key + "\r\n"
+	}
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, address, header, len(body), body)
 }
 
-// predictRequests returns a request for each user.
-func predictRequests(address string, users []string) [][]byte {
+// predictRequests returns a request for each user, with an API key unless that is
+// empty.
+func predictRequests(address string, users []string, key string) [][]byte {
 	requests := make([][]byte, len(users))
 	for i, u := range users {
-		requests[i] = predictRequest(address, u)
+		requests[i] = postRequest(address, "/predict", key, fmt.Sprintf(`{"user_id":%q}`, u))
 	}
 	return requests
 }
@@ -88,11 +93,12 @@ func (c *client) do(request []byte, w io.Writer) error {
 }
 
 // closedLoop sends count requests, for at most the time given. Each connection sends
-// its next request when the one before is answered. It returns the answers per second.
-func closedLoop(ctx context.Context, address string, connections, count int, limit time.Duration, requests [][]byte) (float64, error) {
+// its next request when the one before is answered. It returns how many were answered,
+// in all and per second.
+func closedLoop(ctx context.Context, address string, connections, count int, limit time.Duration, requests [][]byte) (answers int, rate float64, err error) {
 	var next, done atomic.Int64
 	start := time.Now()
-	err := onConnections(ctx, address, connections, func(c *client) error {
+	err = onConnections(ctx, address, connections, func(c *client) error {
 		for time.Since(start) < limit && ctx.Err() == nil {
 			i := int(next.Add(1) - 1)
 			if i >= count {
@@ -105,7 +111,8 @@ func closedLoop(ctx context.Context, address string, connections, count int, lim
 		}
 		return ctx.Err()
 	})
-	return float64(done.Load()) / time.Since(start).Seconds(), err
+	answers = int(done.Load())
+	return answers, float64(answers) / time.Since(start).Seconds(), err
 }
 
 // onConnections runs f concurrently on new connections and joins the errors.
@@ -176,14 +183,14 @@ func openLoop(ctx context.Context, address string, connections int, rate float64
 	return latencies, err
 }
 
-// postPredict returns the body of the answer for a user.
-func postPredict(ctx context.Context, address, userID string) (string, error) {
+// postPredict returns the body of the answer for a user; key may be empty.
+func postPredict(ctx context.Context, address, userID, key string) (string, error) {
 	c, err := dial(ctx, address)
 	if err != nil {
 		return "", err
 	}
 	defer c.conn.Close()
 	var body strings.Builder
-	err = c.do(predictRequest(address, userID), &body)
+	err = c.do(predictRequests(address, []string{userID}, key)[0], &body)
 	return body.String(), err
 }

@@ -163,6 +163,8 @@ func (b *bench) runAll(ctx context.Context) {
 	b.record("features", b.features(ctx))
 	b.featuresAtScale(ctx)
 	b.record("http", b.http(ctx))
+	b.record("production", b.production(ctx))
+	b.record("batch", b.batch(ctx))
 	b.record("start", b.start(ctx))
 	b.record("memory", b.memory(ctx))
 }

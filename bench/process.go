@@ -115,6 +115,15 @@ func (p *process) close() error {
 	return nil
 }
 
+// interrupt stops a process that ends by itself at the signal, as a server does; after
+// 30 seconds it kills the process. It returns an error if the process fails.
+func (p *process) interrupt() error {
+	_ = p.cmd.Process.Signal(os.Interrupt)
+	timer := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer timer.Stop()
+	return p.close()
+}
+
 // kill kills the process and waits for its exit.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()

@@ -36,7 +36,7 @@ func (b *bench) start(ctx context.Context) error {
 			return 0, err
 		}
 		address, _, _ := strings.Cut(p.ready, ". ")
-		_, err = postPredict(ctx, address, rows[0].UserID)
+		_, err = postPredict(ctx, address, rows[0].UserID, "")
 		elapsed := time.Since(start)
 		p.kill() // at once, so that the shutdown costs no CPU time
 		if err != nil {
@@ -81,7 +81,7 @@ func (b *bench) memory(ctx context.Context) error {
 			return 0, err
 		}
 		defer p.kill()
-		if _, err := closedLoop(ctx, p.ready, closedLoopConnections, requestCount, time.Minute, predictRequests(p.ready, users)); err != nil {
+		if _, _, err := closedLoop(ctx, p.ready, closedLoopConnections, requestCount, time.Minute, predictRequests(p.ready, users, "")); err != nil {
 			return 0, err
 		}
 		status := fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)
