@@ -40,6 +40,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -136,7 +137,7 @@ func (p *Predictor) predictValid(ctx context.Context, userID string, r *Result) 
 		r.Value, r.Err = b.predictOne(ctx, r.Row.Values)
 	}
 	if len(p.modelLoggers) > 0 {
-		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Result: *r})
+		p.logModel(ctx, ModelEvent{Time: start, Latency: time.Since(start), Answer: math.NaN(), Result: *r})
 		if len(rs.shadow) > 0 && r.Row.Values != nil {
 			p.runShadows(ctx, rs, []Result{*r})
 		}
@@ -222,7 +223,7 @@ func (p *Predictor) predictBatch(ctx context.Context, rs *routes, userIDs []stri
 	}
 	latency := time.Since(start)
 	for _, k := range index {
-		p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Result: results[k]})
+		p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Answer: math.NaN(), Result: results[k]})
 	}
 	p.runShadows(ctx, rs, results)
 }
@@ -243,7 +244,11 @@ func (p *Predictor) runShadows(ctx context.Context, rs *routes, results []Result
 		b.predictAll(ctx, copies, mine)
 		latency := time.Since(start)
 		for _, k := range mine {
-			p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Shadow: true, Result: copies[k]})
+			answer := math.NaN()
+			if results[k].Err == nil {
+				answer = results[k].Value
+			}
+			p.logModel(ctx, ModelEvent{Time: start, Latency: latency, Shadow: true, Answer: answer, Result: copies[k]})
 		}
 	}
 }

@@ -36,6 +36,7 @@ var importRules = map[string][]string{
 	"./baskettest":      {"."},
 	"./serve":           {"."},
 	"./repository":      {"."},
+	"./routing":         {"."},
 	"./examples/server": {".", "./basketparquet", "./serve"},
 	"./examples/embed":  {".", "./serve"},
 	"./examples/canary": {".", "./repository"},

@@ -37,5 +37,6 @@ type ModelEvent struct {
 	Time    time.Time
 	Latency time.Duration // of store and model together; in a batch, of the whole batch
 	Shadow  bool
+	Answer  float64 // of a shadow's event: the Value that the user got; NaN if there is none, and in all other events
 	Result
 }
