@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -367,21 +366,23 @@ func TestFile_decoder(t *testing.T) {
 	wantModel(t, p, "PUT", "price@2")
 }
 
-// TestFile_ConcurrentSafe: while the table changes, every answer is from a route and
-// model of one table.
-func TestFile_ConcurrentSafe(t *testing.T) {
-	const changes = 200
-	models := newModels(t, "price@1", "price@2", "price@3")
-	f := open(t, newFile(t, one("price@1")), models)
+// TestFile_changesWhilePredicting: while the table changes, each answer is that of its
+// model, and all answers of a batch are from one table.
+func TestFile_changesWhilePredicting(t *testing.T) {
+	const changes, versions = 200, 3
+	models := newModels(t, "price@0", "price@1", "price@2")
+	next := map[string]string{"price@0": "price@1", "price@1": "price@2", "price@2": "price@0"}
+	table := func(i int) string {
+		a := fmt.Sprintf("price@%d", i%versions)
+		return fmt.Sprintf(`{"experiment": "x", "routes": [{"name": "a", "model": %q, "weight": %d}, {"name": "b", "model": %q, "weight": 1}, {"name": "s", "model": "price", "shadow": true}]}`, a, 1+i%2, next[a])
+	}
+	f := open(t, newFile(t, table(0)), models)
 	p := newPredictor(t, f)
-	want := map[string]float64{}
-	for _, id := range slices.Sorted(maps.Keys(models.loaded)) {
-		m, _ := models.Model(id)
+	check := func(r basket.Result) {
 		dst := make([]float64, 1)
-		if err := m.Predict(t.Context(), dst, []float64{40, 1, 2, 3}); err != nil {
-			t.Fatal(err)
+		if err := models.loaded[r.ModelID].Predict(t.Context(), dst, r.Row.Values); err != nil || r.Err != nil || r.Value != dst[0] {
+			t.Errorf("%v of %q, %v, %v, want %v", r.Value, r.ModelID, r.Err, err, dst[0])
 		}
-		want[id] = dst[0]
 	}
 	stop := make(chan struct{})
 	var group sync.WaitGroup
@@ -393,26 +394,22 @@ func TestFile_ConcurrentSafe(t *testing.T) {
 					return
 				default:
 				}
-				got, err := p.Predict(t.Context(), "user-1")
-				if err != nil || got.Value != want[got.ModelID] || got.Route != "main" {
-					t.Errorf("%v of %q by route %q, %v, want %v", got.Value, got.ModelID, got.Route, err, want[got.ModelID])
-					return
+				ids := map[string]string{}
+				for _, r := range p.PredictBatch(t.Context(), []string{"user-0", "user-1", "user-2", "user-3", "user-4", "user-5"}) {
+					check(r)
+					ids[r.Route] = r.ModelID
 				}
+				if len(ids) == 2 && ids["b"] != next[ids["a"]] {
+					t.Errorf("a batch of two tables: %v", ids)
+				}
+				one, err := p.Predict(t.Context(), "user-1")
+				check(basket.Result{Prediction: one, Err: err})
 				f.Shadows().Shadows()
 			}
 		})
 	}
 	for i := range changes {
-		// The newest version changes: PUT writes a file, and syncs, only once.
-		id := fmt.Sprintf("price@%d", i%3+1)
-		if i == 0 {
-			put(t, f, p, "*", one("price"))
-		}
-		models.add(id, models.loaded[id])
-		if err := f.Refresh(p); err != nil {
-			t.Error(err)
-		}
-		wantModel(t, p, "refreshed", id)
+		put(t, f, p, "*", table(i))
 	}
 	close(stop)
 	group.Wait()

@@ -96,9 +96,9 @@ type Shadow struct {
 	Mean         float64 `json:"mean_difference"`
 	MeanAbsolute float64 `json:"mean_absolute_difference"`
 
-	// P95 is the difference that 95 % of the predictions do not exceed, regardless of
-	// the sign: the least of them, or up to 1/64 (1.6 %) more. One under 2^-20, about a
-	// millionth, counts as 0.
+	// P95 is the 95th percentile (nearest rank) of the differences regardless of the
+	// sign, or up to 1/64 (1.6 %) more, because they are counted in buckets. Below 2^-20,
+	// about a millionth, it is 0.
 	P95 float64 `json:"p95_absolute_difference"`
 
 	// ShareOver is the share, of 0 to 1, of the predictions whose difference is over

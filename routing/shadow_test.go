@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/routing"
@@ -30,7 +31,9 @@ func shadowEvent(t testing.TB, models routing.Models, answer, value float64, err
 
 // TestShadowStats_oracle compares with sums and sorting, over differences of many
 // magnitudes.
-func TestShadowStats_oracle(t *testing.T) {
+func TestShadowStats_oracle(t *testing.T) { synctest.Test(t, testOracle) }
+
+func testOracle(t *testing.T) {
 	const threshold = 0.25
 	models := newModels(t, "price@1", "price@2")
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -147,7 +150,7 @@ func TestShadowStats_ServeHTTP(t *testing.T) {
 
 // TestShadowStats_ConcurrentSafe: nothing is lost when many goroutines log and read.
 func TestShadowStats_ConcurrentSafe(t *testing.T) {
-	const goroutines, each = 8, 500
+	const goroutines, each = 8, 50
 	models := newModels(t, "price@1", "price@2")
 	s := open(t, newFile(t, withShadow), models).Shadows()
 	events := []basket.ModelEvent{shadowEvent(t, models, 4, 5, nil), shadowEvent(t, models, 4, 3, nil), shadowEvent(t, models, 4, 0, errors.New("failed"))}
