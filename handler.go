@@ -75,6 +75,8 @@ type failure struct {
 	status int
 	detail string // for the client
 	err    error  // for the service log; nil if the request line is enough
+
+	userID string // whom err may quote; empty for a batch
 }
 
 // ServeHTTP serves one request.
@@ -100,8 +102,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status := http.StatusOK
 	var err error
+	var userID string
 	if fail != nil {
-		status, err = fail.status, fail.err
+		status, err, userID = fail.status, fail.err, fail.userID
 		buf.Reset()
 		buf.WriteString(`{"detail":`)
 		buf.Write(appendJSON(buf.AvailableBuffer(), fail.detail))
@@ -116,7 +119,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(h.p.serviceLoggers) > 0 {
 		h.p.logService(r.Context(), ServiceEvent{
 			Time: start, Latency: time.Since(start),
-			Method: r.Method, Path: r.URL.Path, Status: status, Err: err,
+			Method: r.Method, Path: r.URL.Path, Status: status, Err: err, UserID: userID,
 		})
 	}
 }
@@ -163,6 +166,7 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	}
 	if err != nil {
 		fail := failureOf(err)
+		fail.userID = userID
 		if fail.status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
@@ -213,17 +217,17 @@ func parseExplain(query string) (bool, *failure) {
 func failureOf(err error) *failure {
 	switch {
 	case errors.Is(err, ErrInvalidRequest):
-		return &failure{http.StatusBadRequest, "Invalid user ID", err}
+		return &failure{status: http.StatusBadRequest, detail: "Invalid user ID", err: err}
 	case errors.Is(err, ErrUserNotFound):
-		return &failure{http.StatusNotFound, "User not found", err}
+		return &failure{status: http.StatusNotFound, detail: "User not found", err: err}
 	case errors.Is(err, ErrCanceled):
-		return &failure{statusClientClosed, "Client closed the connection", err}
+		return &failure{status: statusClientClosed, detail: "Client closed the connection", err: err}
 	case errors.Is(err, errors.ErrUnsupported):
-		return &failure{http.StatusNotImplemented, "The model cannot explain", err}
+		return &failure{status: http.StatusNotImplemented, detail: "The model cannot explain", err: err}
 	case errors.Is(err, ErrPrediction), errors.Is(err, ErrFeatureMismatch), errors.Is(err, ErrModelFormat):
-		return &failure{http.StatusInternalServerError, "Prediction service error", err}
+		return &failure{status: http.StatusInternalServerError, detail: "Prediction service error", err: err}
 	}
-	return &failure{http.StatusServiceUnavailable, "Service unavailable", err}
+	return &failure{status: http.StatusServiceUnavailable, detail: "Service unavailable", err: err}
 }
 
 func notAllowed(w http.ResponseWriter, methods string) *failure {
@@ -270,7 +274,10 @@ func readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer, most in
 			return tooLong()
 		}
 		if ctxErr := r.Context().Err(); errors.Is(ctxErr, context.Canceled) {
-			return &failure{statusClientClosed, "Client closed the connection", fmt.Errorf("basket: %w: reading the request: %w", ErrCanceled, ctxErr)}
+			return &failure{
+				status: statusClientClosed, detail: "Client closed the connection",
+				err: fmt.Errorf("basket: %w: reading the request: %w", ErrCanceled, ctxErr),
+			}
 		}
 		return invalid(http.StatusBadRequest, "Request body cannot be read")
 	}
@@ -278,7 +285,7 @@ func readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer, most in
 }
 
 func invalid(status int, detail string) *failure {
-	return &failure{status, detail, fmt.Errorf("basket: %w: %s", ErrInvalidRequest, detail)}
+	return &failure{status: status, detail: detail, err: fmt.Errorf("basket: %w: %s", ErrInvalidRequest, detail)}
 }
 
 // isJSON reports whether a Content-Type is JSON's, or none.

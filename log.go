@@ -30,6 +30,11 @@ type ServiceEvent struct {
 	Status       int    // HTTP status; 499 if the client closed the connection before the answer
 	Message      string // outside a request: what happened
 	Err          error  // nil if nothing failed
+
+	// UserID is the user of a request for one user that failed with Err, for a logger
+	// that must keep the ID out of Err's text, in which a store may quote it. It is
+	// empty for a batch.
+	UserID string
 }
 
 // A ModelEvent is one prediction or the failure of one.

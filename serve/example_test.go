@@ -36,7 +36,7 @@ func newPredictor(opts ...basket.Option) *basket.Predictor {
 // Structured logs.
 func ExampleNewSlogLogger() {
 	stable := func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey || a.Key == "latency" || a.Key == "model" {
+		if a.Key == slog.TimeKey || a.Key == "latency_seconds" || a.Key == "model" {
 			return slog.Attr{}
 		}
 		return a

@@ -27,9 +27,11 @@ const (
 // A LogFile is an [io.Writer] for whole lines that never waits for the disk: a
 // goroutine writes them twice a second, or earlier if there are many. While the
 // file cannot be written they stay in memory, up to 4 MiB; further ones are
-// dropped and counted. A LogFile is safe for concurrent use, and must be closed.
+// dropped and counted. A line is whole in one file, also if the file is replaced.
+// A LogFile is safe for concurrent use, and must be closed.
 type LogFile struct {
 	path, header string
+	rotation     Rotation
 	report       func(error)
 	wake         chan struct{} // there is enough to write
 	stop         chan struct{}
@@ -44,8 +46,13 @@ type LogFile struct {
 
 	io      sync.Mutex // guards the fields below
 	file    file
-	pending []byte // taken by flush, not yet written
-	failing bool   // the last write failed
+	info    os.FileInfo // of file, when it was opened
+	size    int64       // of file, without the part of a line
+	day     int64       // of file's last line, for rotation
+	pending []byte      // taken by flush, whole lines, not yet written
+	part    int         // bytes of pending's first line that are in file
+	failing bool        // the last write failed
+	stuck   bool        // the last rotation failed
 }
 
 // file is what LogFile needs of an os.File.
@@ -59,40 +66,56 @@ type file interface {
 // written, and with the number of dropped lines when it can be written again; the
 // call is from the goroutine that writes, or from that of Reopen or Close.
 func OpenLogFile(path, header string, report func(error)) (*LogFile, error) {
+	return OpenRotatedLogFile(path, header, Rotation{}, report)
+}
+
+// OpenRotatedLogFile is OpenLogFile for a file that is rotated. If that fails, report
+// is called once until it works again, and lines go on into the old file.
+func OpenRotatedLogFile(path, header string, r Rotation, report func(error)) (*LogFile, error) {
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
 	l := &LogFile{
-		path: path, header: header, report: report,
+		path: path, header: header, rotation: r, report: report,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if l.report == nil {
 		l.report = func(error) {}
 	}
-	f, err := l.open()
-	if err != nil {
+	if err := l.open(); err != nil {
 		return nil, err
 	}
-	l.file = f
 	go l.run()
 	return l, nil
 }
 
-// open opens the file and puts the header of a new file before what is pending.
-func (l *LogFile) open() (*os.File, error) {
+// open opens the path, closes the file before, and puts the header of a new file
+// before what is pending. On error the file before stays.
+func (l *LogFile) open() error {
+	l.removePart()
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("serve: log file: %w", err)
+		return fmt.Errorf("serve: log file: %w", err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("serve: log file: %w", err)
+		return fmt.Errorf("serve: log file: %w", err)
 	}
-	if info.Mode().IsRegular() && info.Size() == 0 {
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+	if l.part > 0 && !os.SameFile(info, l.info) {
+		l.part = 0
+	}
+	l.file, l.info, l.size, l.day = f, info, info.Size()-int64(l.part), dayOf(info.ModTime())
+	if info.Mode().IsRegular() && l.size == 0 {
 		l.pending = append([]byte(l.header), l.pending...)
 		l.mu.Lock()
 		l.buffered += len(l.header)
 		l.mu.Unlock()
 	}
-	return f, nil
+	return nil
 }
 
 // Write takes whole lines. It fails only after Close: lines that do not fit into
@@ -128,7 +151,8 @@ func (l *LogFile) Dropped() int64 {
 }
 
 // Reopen writes what is in memory and opens the path again, after another program
-// has renamed the file. On error the old file stays. After Close it returns
+// has renamed the file. On error the old file stays. If a line could be written in
+// part only, it is written to the new file as a whole. After Close Reopen returns
 // os.ErrClosed.
 func (l *LogFile) Reopen() error {
 	l.io.Lock()
@@ -140,12 +164,9 @@ func (l *LogFile) Reopen() error {
 		return os.ErrClosed
 	}
 	_ = l.flush()
-	f, err := l.open()
-	if err != nil {
+	if err := l.open(); err != nil {
 		return err
 	}
-	_ = l.file.Close()
-	l.file = f
 	_ = l.flush()
 	return nil
 }
@@ -165,6 +186,7 @@ func (l *LogFile) Close() error {
 	l.io.Lock()
 	defer l.io.Unlock()
 	err := l.flush()
+	l.removePart()
 	if lost := bytes.Count(l.pending, []byte("\n")); lost > 0 {
 		err = fmt.Errorf("serve: log file %s: %d lines are lost: %w", l.path, lost, err)
 	}
@@ -206,13 +228,7 @@ func (l *LogFile) flush() error {
 				break
 			}
 		}
-		n, err := l.file.Write(l.pending)
-		n = min(max(n, 0), len(l.pending))
-		l.pending = l.pending[:copy(l.pending, l.pending[n:])]
-		l.mu.Lock()
-		l.buffered -= n
-		l.mu.Unlock()
-		if err != nil {
+		if err := l.write(); err != nil {
 			if !l.failing {
 				l.failing = true
 				l.report(fmt.Errorf("serve: log file %s: %w; lines are kept in memory, up to %d MiB", l.path, err, maxBuffered>>20))
@@ -221,6 +237,47 @@ func (l *LogFile) flush() error {
 		}
 	}
 	l.failing = false
+	l.reportDropped()
+	return nil
+}
+
+// write writes pending, or as much of it as belongs into this file.
+func (l *LogFile) write() error {
+	end := len(l.pending)
+	if l.rotation != (Rotation{}) {
+		l.rotate()
+		end = l.room()
+	}
+	n, err := l.file.Write(l.pending[l.part:end])
+	l.part += min(max(n, 0), end-l.part)
+	whole := bytes.LastIndexByte(l.pending[:l.part], '\n') + 1
+	if l.part == len(l.pending) {
+		whole = l.part
+	}
+	l.size += int64(whole)
+	l.part -= whole
+	l.pending = l.pending[:copy(l.pending, l.pending[whole:])]
+	l.mu.Lock()
+	l.buffered -= whole
+	l.mu.Unlock()
+	return err
+}
+
+// removePart removes from the file the line that could be written in part only, so
+// that a file has whole lines.
+func (l *LogFile) removePart() {
+	f, ok := l.file.(*os.File)
+	if !ok || l.part == 0 {
+		return
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() && info.Size() >= int64(l.part) && f.Truncate(info.Size()-int64(l.part)) == nil {
+		l.part = 0
+	}
+}
+
+// reportDropped reports the lines dropped since the last report.
+func (l *LogFile) reportDropped() {
 	l.mu.Lock()
 	dropped := l.dropped
 	l.dropped = 0
@@ -228,5 +285,4 @@ func (l *LogFile) flush() error {
 	if dropped > 0 {
 		l.report(fmt.Errorf("serve: log file %s: %d lines were dropped", l.path, dropped))
 	}
-	return nil
 }

@@ -177,7 +177,7 @@ func TestSlogLogger(t *testing.T) {
 	var text, without bytes.Buffer
 	b.Reset()
 	l.LogModel(context.Background(), basket.ModelEvent{Result: result})
-	if want := " model=m model_id=price@3 latency="; !strings.Contains(b.String(), want) {
+	if want := " model=m model_id=price@3 latency_seconds="; !strings.Contains(b.String(), want) {
 		t.Errorf("%q: want %q in it", b.String(), want)
 	}
 	serve.NewTextLogger(&text).LogModel(context.Background(), basket.ModelEvent{Result: result})

@@ -40,7 +40,7 @@ const (
 // request has status 499 and an INFO line, and the prediction a CANCELED line.
 // Control characters, line separators, bytes that are not UTF-8, backslashes and
 // bars are written as Go escapes, so that nothing a client sends can end a line or
-// start a field.
+// start a field. A user ID that is left out, see [UserIDs], is written as "-".
 //
 // Each event is one Write of whole lines, which w must not keep. Errors of w are
 // ignored. A TextLogger is safe for concurrent use if w is.
@@ -118,6 +118,9 @@ func (l *TextLogger) LogModel(_ context.Context, e basket.ModelEvent) {
 		b = append(b, " | PREDICTION"...)
 	}
 	b = append(b, " | user_id="...)
+	if e.UserID == "" {
+		b = append(b, '-')
+	}
 	b = appendEscaped(b, e.UserID)
 	switch {
 	case errors.Is(e.Err, basket.ErrCanceled):
