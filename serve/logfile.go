@@ -52,6 +52,7 @@ type LogFile struct {
 	pending []byte      // taken by flush, whole lines, not yet written
 	part    int         // bytes of pending's first line that are in file
 	failing bool        // the last write failed
+	rotated time.Time   // in the name of the newest old file
 	stuck   bool        // the last rotation failed
 }
 

@@ -140,13 +140,19 @@ func (l *LogFile) replace(now time.Time) error {
 	return nil
 }
 
-// unusedName returns a name for the old file, by the first free millisecond from now.
+// unusedName returns a name for the old file, by the first free millisecond from now
+// on that is after those of the files before.
 func (l *LogFile) unusedName(now time.Time) (string, error) {
 	prefix, suffix := l.rotatedName()
-	for t := now.UTC(); ; t = t.Add(time.Millisecond) {
+	t := now.UTC().Truncate(time.Millisecond)
+	if !t.After(l.rotated) {
+		t = l.rotated.Add(time.Millisecond)
+	}
+	for ; ; t = t.Add(time.Millisecond) {
 		name := filepath.Join(filepath.Dir(l.path), prefix+t.Format(rotatedTime)+suffix)
 		switch _, err := os.Lstat(name); {
 		case errors.Is(err, fs.ErrNotExist):
+			l.rotated = t
 			return name, nil
 		case err != nil:
 			return "", err
