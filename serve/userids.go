@@ -51,16 +51,19 @@ func HashUserIDs(key []byte) (UserIDs, error) {
 		return nil, fmt.Errorf("serve: key of user IDs of %d bytes: want %d to %d", len(key), minUserIDKey, maxUserIDKey)
 	}
 	key = append([]byte(nil), key...)
-	hashes := sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
+	type hasher struct {
+		hash.Hash
+		buf []byte
+	}
+	hashers := sync.Pool{New: func() any { return &hasher{hmac.New(sha256.New, key), nil} }}
 	return func(userID string) string {
-		h := hashes.Get().(hash.Hash)
-		defer hashes.Put(h)
+		h := hashers.Get().(*hasher)
+		defer hashers.Put(h)
 		h.Reset()
-		_, _ = h.Write([]byte(userID)) // never fails
-		var sum [sha256.Size]byte
-		var text [sha256.Size]byte
-		hex.Encode(text[:], h.Sum(sum[:0])[:len(text)/2])
-		return string(text[:])
+		h.buf = append(h.buf[:0], userID...)
+		_, _ = h.Write(h.buf) // never fails
+		h.buf = h.Sum(h.buf[:0])
+		return hex.EncodeToString(h.buf[:sha256.Size/2])
 	}, nil
 }
 
