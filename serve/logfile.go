@@ -110,7 +110,7 @@ func (l *LogFile) open() error {
 		l.part = 0
 	}
 	l.file, l.info, l.size, l.day = f, info, info.Size()-int64(l.part), dayOf(info.ModTime())
-	if info.Mode().IsRegular() && l.size == 0 {
+	if info.Mode().IsRegular() && l.size == 0 && !bytes.HasPrefix(l.pending, []byte(l.header)) { // may be there, unwritten
 		l.pending = append([]byte(l.header), l.pending...)
 		l.mu.Lock()
 		l.buffered += len(l.header)

@@ -102,7 +102,7 @@ func (l *LogFile) due(today int64) bool {
 // the first line.
 func (l *LogFile) room() int {
 	free := l.rotation.MaxBytes - l.size
-	if l.rotation.MaxBytes == 0 || l.stuck || free >= int64(len(l.pending)) {
+	if l.rotation.MaxBytes == 0 || l.stuck || !l.info.Mode().IsRegular() || free >= int64(len(l.pending)) {
 		return len(l.pending)
 	}
 	if end := bytes.LastIndexByte(l.pending[:max(free, 0)], '\n') + 1; end > l.part {

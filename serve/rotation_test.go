@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -283,6 +284,24 @@ func TestLogFile_Reopen_partOfALine(t *testing.T) {
 	}
 	if got := read(t, path); got != "HEADER\nline one\n" {
 		t.Errorf("new file %q", got)
+	}
+}
+
+// TestLogFile_Reopen_oneHeader: a header that a full disk has kept in memory is not
+// written twice.
+func TestLogFile_Reopen_oneHeader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.txt")
+	l, err := OpenLogFile(path, "HEADER\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	setFile(l, &fakeDisk{space: 0})
+	fmt.Fprintln(l, "line")
+	if err := errors.Join(l.Reopen(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, path); got != "HEADER\nline\n" {
+		t.Errorf("%q, want one header", got)
 	}
 }
 
