@@ -52,7 +52,8 @@ func main() {
 }
 
 func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (err error) {
-	serviceLog, modelLog := serve.NewTextLogger(os.Stderr), serve.NewTextLogger(os.Stderr)
+	var serviceLog basket.ServiceLogger = serve.NewTextLogger(os.Stderr)
+	var modelLog basket.ModelLogger = serve.NewTextLogger(os.Stderr)
 	if logs != "" {
 		report := func(err error) { fmt.Fprintln(os.Stderr, err) }
 		files, openErr := serve.OpenLogs(logs, report)
@@ -78,7 +79,7 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 }
 
 // newPredictor loads the orders and the model. It also returns a user ID of the shop.
-func newPredictor(ctx context.Context, data, model string, serviceLog, modelLog *serve.TextLogger) (*basket.Predictor, string, error) {
+func newPredictor(ctx context.Context, data, model string, serviceLog basket.ServiceLogger, modelLog basket.ModelLogger) (*basket.Predictor, string, error) {
 	shop, err := fs.Sub(demo, "demo")
 	if err != nil {
 		return nil, "", err
