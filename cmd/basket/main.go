@@ -27,6 +27,7 @@ type cli struct {
 	Score    scoreCmd    `cmd:"" help:"Predict for each row of a parquet or CSV file."`
 	Explain  explainCmd  `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`
 	Inspect  inspectCmd  `cmd:"" help:"Describe a model file."`
+	Compare  compareCmd  `cmd:"" help:"Tell whether the routes of a prediction log differ, and which model predicts orders better."`
 	Key      keyCmd      `cmd:"" help:"Make API keys."`
 }
 
