@@ -158,15 +158,17 @@ func skipLine(ctx context.Context, in *bufio.Reader) error {
 
 // A record is a line of the log.
 type record struct {
-	Time    time.Time `json:"time"`
-	Level   string    `json:"level"`
-	Msg     string    `json:"msg"`
-	UserID  string    `json:"user_id"`
-	Route   string    `json:"route"`
-	ModelID string    `json:"model_id"`
-	Value   *float64  `json:"value"`
-	Shadow  bool      `json:"shadow"`
-	Type    string    `json:"type"`
+	Time    string   `json:"time"`
+	Level   string   `json:"level"`
+	Msg     string   `json:"msg"`
+	UserID  string   `json:"user_id"`
+	Route   string   `json:"route"`
+	ModelID string   `json:"model_id"`
+	Value   *float64 `json:"value"`
+	Shadow  bool     `json:"shadow"`
+	Type    string   `json:"type"`
+
+	at time.Time // Time, by valid
 }
 
 func (l *Log) addLine(line []byte) error {
@@ -187,7 +189,7 @@ func (l *Log) addLine(line []byte) error {
 		l.lines.Other++
 	case err != nil || !r.valid():
 		l.lines.Damaged++
-	case !l.Since.IsZero() && r.Time.Before(l.Since), !l.Until.IsZero() && !r.Time.Before(l.Until):
+	case !l.Since.IsZero() && r.at.Before(l.Since), !l.Until.IsZero() && !r.at.Before(l.Until):
 		l.lines.Outside++
 	default:
 		return l.add(&r)
@@ -195,8 +197,13 @@ func (l *Log) addLine(line []byte) error {
 	return nil
 }
 
+// valid reports whether a prediction or the failure of one has its fields.
 func (r *record) valid() bool {
-	if r.UserID == "" || len(r.UserID) > basket.MaxUserID || r.Route == "" || len(r.Route) > maxName || len(r.ModelID) > maxName || r.Time.IsZero() {
+	var err error
+	if r.at, err = time.Parse(time.RFC3339, r.Time); err != nil || r.at.IsZero() {
+		return false
+	}
+	if r.UserID == "" || len(r.UserID) > basket.MaxUserID || r.Route == "" || len(r.Route) > maxName || len(r.ModelID) > maxName {
 		return false
 	}
 	return r.Msg != "prediction" || r.Value != nil && math.Abs(*r.Value) <= maxValue
@@ -228,7 +235,7 @@ func (l *Log) add(r *record) error {
 	c.predictions++
 	c.mean += (*r.Value - c.mean) / float64(c.predictions)
 	if len(user.orders) > 0 {
-		l.hold(user.orders, c, micros(r.Time), *r.Value)
+		l.hold(user.orders, c, micros(r.at), *r.Value)
 	}
 	return nil
 }
@@ -258,11 +265,11 @@ func (l *Log) hold(orders []order, c *cell, at int64, value float64) {
 
 // add adds a prediction to what is kept of its route.
 func (r *routeLog) add(p *record) {
-	if r.predictions == 0 || p.Time.Before(r.first) {
-		r.first = p.Time
+	if r.predictions == 0 || p.at.Before(r.first) {
+		r.first = p.at
 	}
-	if r.predictions == 0 || p.Time.After(r.last) {
-		r.last = p.Time
+	if r.predictions == 0 || p.at.After(r.last) {
+		r.last = p.at
 	}
 	r.predictions++
 	if p.Shadow {
