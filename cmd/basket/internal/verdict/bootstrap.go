@@ -83,6 +83,10 @@ func (s *sample) add(user, column int, t tally) {
 	s.users[column]++
 }
 
+// spread sets the seeds of successive resamples far apart: repetitions of a
+// simulation whose seeds were 0, 1, 2 and so on were not quite independent.
+const spread = 0x9e3779b97f4a7c15
+
 // A resampled is the statistics of resamples, by column and statistic.
 type resampled [][statistics][]float64
 
@@ -105,7 +109,7 @@ func (s *sample) bootstrap(ctx context.Context, n int, seed uint64) (resampled, 
 		wait.Go(func() {
 			sums := make([]tally, len(s.total))
 			for i := worker; i < n && ctx.Err() == nil; i += workers {
-				s.resample(rand.New(rand.NewPCG(seed, uint64(i))), sums)
+				s.resample(rand.New(rand.NewPCG(seed, uint64(i)*spread)), sums)
 				for column := range sums {
 					for k, v := range sums[column].statistics() {
 						result[column][k][i] = v

@@ -27,9 +27,9 @@ const (
 )
 
 // A Log collects the predictions of a structured log, as serve.SlogLogger writes
-// it over slog.NewJSONHandler, by user and route. It keeps some 200 bytes per
-// user, 80 per user and route, and, with orders, 24 to 48 per order and route, not
-// the lines. It is not safe for concurrent use.
+// it over slog.NewJSONHandler, by user and route. It keeps some 200 bytes per user
+// besides the ID, 80 per user and route, and with orders 24 to 48 per prediction
+// held, but not the lines. It is not safe for concurrent use.
 type Log struct {
 	// Since and Until limit what is read to predictions from Since on and before
 	// Until; zero is no limit.
