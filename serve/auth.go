@@ -3,8 +3,11 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Role is what a client may do.
@@ -20,6 +23,31 @@ const (
 type Identity struct {
 	Name string
 	Role Role
+}
+
+// maxName is the length of the longest name of a client, in bytes.
+const maxName = 128
+
+// CheckName returns what is wrong with the name of a client, for an [Authenticator]
+// that takes names from elsewhere. Names stand in logs: they have at most 128 bytes,
+// all printable, and no spaces.
+func CheckName(name string) error {
+	if fault := nameFault(name); fault != "" {
+		return fmt.Errorf("serve: the name of a client %s: want at most %d bytes without spaces", fault, maxName)
+	}
+	return nil
+}
+
+func nameFault(name string) string {
+	switch {
+	case name == "":
+		return "is missing"
+	case len(name) > maxName:
+		return fmt.Sprintf("is longer than %d bytes", maxName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
+		return "has a space or a character that cannot be printed"
+	}
+	return ""
 }
 
 // ErrCredential is the error of an [Authenticator] for a credential that it does not
@@ -59,23 +87,44 @@ func WithIdentity(ctx context.Context, id Identity) context.Context {
 func Authenticate(free func(*http.Request) bool, authenticators ...Authenticator) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if credential := credentialOf(r); credential != "" {
-				for _, a := range authenticators {
-					if id, err := a.Authenticate(r.Context(), credential); err == nil {
-						next.ServeHTTP(w, r.WithContext(WithIdentity(r.Context(), id)))
-						return
-					}
-				}
-			}
-			if free != nil && free(r) {
+			id, err := identify(r, authenticators)
+			switch {
+			case err == nil:
+				next.ServeHTTP(w, r.WithContext(WithIdentity(r.Context(), id)))
+			case free != nil && free(r):
 				next.ServeHTTP(w, r)
-				return
+			default:
+				refuse(w, r, http.StatusUnauthorized)
 			}
-			w.Header()["Www-Authenticate"] = []string{`Bearer`, `Basic realm="basket", charset="UTF-8"`}
-			refuse(w, r, http.StatusUnauthorized, "Unauthorized")
 		})
 	}
 }
+
+// identify returns the client of a request, or why it is none.
+func identify(r *http.Request, authenticators []Authenticator) (Identity, error) {
+	credential := credentialOf(r)
+	if credential == "" {
+		return Identity{}, errNoCredential
+	}
+	err := errNoAuthenticator
+	for i, a := range authenticators {
+		id, cause := a.Authenticate(r.Context(), credential)
+		switch {
+		case cause == nil:
+			return id, nil
+		case i == 0:
+			err = cause
+		default:
+			err = fmt.Errorf("%w; %w", err, cause) // in one line, for logs
+		}
+	}
+	return Identity{}, err
+}
+
+var (
+	errNoCredential    = errors.New("serve: the request has no credential")
+	errNoAuthenticator = errors.New("serve: there is nothing to accept a credential")
+)
 
 // RequireRole passes on the requests of clients that have the role, or Admin, and
 // answers others by 403 and always the same body. It belongs behind [Authenticate].
@@ -83,7 +132,7 @@ func RequireRole(role Role) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if has := IdentityOf(r.Context()).Role; has != role && has != Admin {
-				refuse(w, r, http.StatusForbidden, "Forbidden")
+				refuse(w, r, http.StatusForbidden)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -91,13 +140,17 @@ func RequireRole(role Role) func(http.Handler) http.Handler {
 	}
 }
 
-// refuse answers with an error in the form of the protocol that the client speaks.
-func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+// refuse answers with 401 or 403, in the form of the protocol that the client speaks,
+// and for all causes alike.
+func refuse(w http.ResponseWriter, r *http.Request, status int) {
+	if status == http.StatusUnauthorized {
+		w.Header()["Www-Authenticate"] = []string{`Bearer`, `Basic realm="basket", charset="UTF-8"`}
+	}
 	field := "detail"
 	if strings.HasPrefix(r.URL.Path, "/v2/") || r.URL.Path == "/v2" { // the Open Inference Protocol
 		field = "error"
 	}
-	writeJSON(w, status, map[string]string{field: text})
+	writeJSON(w, status, map[string]string{field: http.StatusText(status)})
 }
 
 // credentialOf returns the credential of a request, or "".

@@ -2,6 +2,8 @@ package serve_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -110,12 +112,19 @@ func TestParseKeys_refuses(t *testing.T) {
 		"long hash":    {"shop:" + hash + "00", `line 1: the hash of "shop" is not 64 hexadecimal digits, as a SHA-256 is`},
 		"not hex":      {"shop:" + "x" + hash[1:], `line 1: the hash of "shop" is not 64 hexadecimal digits, as a SHA-256 is`},
 		"no name":      {":" + hash, "line 1: the name is missing: want NAME:SHA256 or NAME:SHA256:ROLE"},
-		"space":        {"my shop:" + hash, "line 1: the name has a colon, a space or a character that cannot be printed: want NAME:SHA256 or NAME:SHA256:ROLE"},
+		"space":        {"my shop:" + hash, "line 1: the name has a space or a character that cannot be printed: want NAME:SHA256 or NAME:SHA256:ROLE"},
 		"unknown role": {"shop:" + hash + ":root", `line 1: the role of "shop": want "user" or "admin"`},
 		"two faults":   {"a:1\nb:" + hash + "\n\nc:2", "line 1: the hash of \"a\" is not 64 hexadecimal digits, as a SHA-256 is\nline 4: the hash of \"c\" is not 64 hexadecimal digits, as a SHA-256 is"},
-		"too many":     {strings.Repeat("a:"+hash+"\n", 1001), "1001 keys: want at most 1000"},
+		"a key twice":  {"a:" + hash + "\n#\nb:" + hash + ":admin", `line 3: the key of "b" is that of line 1: want each key once`},
+		"long name":    {strings.Repeat("x", 129) + ":" + hash, "line 1: the name is longer than 128 bytes: want NAME:SHA256 or NAME:SHA256:ROLE"},
+		"too many":     {numberedKeys(1001), "1001 keys: want at most 1000"},
+		"many faults":  {strings.Repeat(":\n", 12), strings.Repeat("line %d: the name is missing: want NAME:SHA256 or NAME:SHA256:ROLE\n", 10) + "and 2 more"},
+		"too long":     {strings.Repeat("#", 1<<20+1), "keys of over 1048576 bytes: want at most that"},
 	}
 	for name, test := range tests {
+		if strings.Contains(test.want, "%d") {
+			test.want = fmt.Sprintf(test.want, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+		}
 		if _, err := serve.ParseKeys([]byte(test.text)); err == nil || err.Error() != test.want {
 			t.Errorf("%s: %v, want %s", name, err, test.want)
 		}
@@ -125,8 +134,70 @@ func TestParseKeys_refuses(t *testing.T) {
 	}
 }
 
+// numberedKeys returns n lines of different keys.
+func numberedKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a:%064x\n", i)
+	}
+	return b.String()
+}
+
+// TestParseKeyList: one string, as in an environment variable, holds several keys.
+func TestParseKeyList(t *testing.T) {
+	shop, shopLine := mustKey(t, "shop", serve.User)
+	ops, opsLine := mustKey(t, "ops", serve.Admin)
+	for _, list := range []string{shopLine + "," + opsLine, shopLine + "\n" + opsLine + "\n", " " + shopLine + " , # ops\r\n" + opsLine + ","} {
+		k, err := serve.ParseKeyList(list)
+		if err != nil {
+			t.Errorf("%q: %v", list, err)
+			continue
+		}
+		for key, want := range map[string]serve.Identity{shop: {Name: "shop", Role: serve.User}, ops: {Name: "ops", Role: serve.Admin}} {
+			if got, err := k.Authenticate(t.Context(), key); err != nil || got != want {
+				t.Errorf("%q: %v, %v, want %v", list, got, err, want)
+			}
+		}
+	}
+	_, err := serve.ParseKeyList(shopLine + ",ops")
+	if want := `line 2: the hash of "ops" is not 64 hexadecimal digits, as a SHA-256 is`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// TestCheckName: names stand in logs.
+func TestCheckName(t *testing.T) {
+	for _, good := range []string{"shop", "auth0|5f7c8ec7c33c6c004bbafe82", "system:serviceaccount:prices:basket", "günther@example.com", strings.Repeat("x", 128)} {
+		if err := serve.CheckName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"", "a b", "a\nERROR", "a\x1b[2J", "a\u202eb", "a\xff", strings.Repeat("x", 129)} {
+		if serve.CheckName(bad) == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+// FuzzParseKeys: no text panics, and what is accepted has usable names and roles.
+func FuzzParseKeys(f *testing.F) {
+	f.Add("shop:"+strings.Repeat("0a", 32)+":admin\n# none\n", "x")
+	f.Add("a:\n:b", "")
+	f.Fuzz(func(t *testing.T, text, credential string) {
+		hash := sha256.Sum256([]byte(credential))
+		keys, err := serve.ParseKeys([]byte(text + "\nadded:" + hex.EncodeToString(hash[:])))
+		if err != nil {
+			return
+		}
+		id, err := keys.Authenticate(t.Context(), credential)
+		if err != nil || id != (serve.Identity{Name: "added", Role: serve.User}) {
+			t.Errorf("%v, %v", id, err)
+		}
+	})
+}
+
 func TestNewKey_refuses(t *testing.T) {
-	for name, role := range map[string]serve.Role{"": serve.User, "a:b": serve.User, "a b": serve.Admin, strings.Repeat("x", 65): serve.User, "x": "root"} {
+	for name, role := range map[string]serve.Role{"": serve.User, "a:b": serve.User, "a b": serve.Admin, strings.Repeat("x", 129): serve.User, "x": "root"} {
 		if key, line, err := serve.NewKey(name, role); err == nil {
 			t.Errorf("%q, %q: key %s, line %s", name, role, key, line)
 		}

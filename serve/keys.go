@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 )
 
 // Keys are API keys, of which only the SHA-256 is known. It is an [Authenticator],
@@ -23,27 +22,33 @@ import (
 // The text form has one key a line, "NAME:SHA256" or "NAME:SHA256:ROLE" with the
 // hash in hexadecimal; the role is "user", the default, or "admin". Empty lines and
 // those that begin with "#" are skipped. Several keys may have the same name, so that
-// one can be replaced by the next. [NewKey] makes a key and its line.
+// one can be replaced by the next; the same key may not stand in two lines. [NewKey]
+// makes a key and its line.
 type Keys struct{ now atomic.Pointer[keyList] }
 
 // A keyList is the keys of one text.
 type keyList struct {
-	keys []key
-	sum  [sha256.Size]byte // of the text
+	hashes [][sha256.Size]byte
+	// results are the answers for the keys in the order of hashes, and then the one
+	// for any other key.
+	results []result
+	sum     [sha256.Size]byte // of the text
 }
 
-type key struct {
-	hash [sha256.Size]byte
-	id   Identity
+type result struct {
+	id  Identity
+	err error
 }
 
-// The limits of a key file. Each key is compared with each request's.
+// The limits of a text of keys. Each key is compared with each request's.
 const (
 	maxKeys      = 1000
 	maxKeysBytes = 1 << 20
+	maxKeyFaults = 10 // told in one error
 )
 
-// ParseKeys reads keys in text form. Its error joins all faults, each with its line.
+// ParseKeys reads keys in text form, of at most 1000 keys and 1 MiB. Its error joins
+// the first ten faults, each with its line.
 func ParseKeys(text []byte) (*Keys, error) {
 	list, err := parseKeys(text)
 	if err != nil {
@@ -52,6 +57,13 @@ func ParseKeys(text []byte) (*Keys, error) {
 	k := &Keys{}
 	k.now.Store(list)
 	return k, nil
+}
+
+// ParseKeyList reads keys from one string, such as the value of an environment
+// variable: the text form, in which a comma ends a line too. The lines that its error
+// names are counted so.
+func ParseKeyList(list string) (*Keys, error) {
+	return ParseKeys([]byte(strings.ReplaceAll(list, ",", "\n")))
 }
 
 // LoadKeys reads a file of keys; see [ParseKeys].
@@ -84,7 +96,11 @@ func readKeyFile(path string) ([]byte, error) {
 }
 
 func parseKeys(text []byte) (*keyList, error) {
+	if len(text) > maxKeysBytes {
+		return nil, fmt.Errorf("keys of over %d bytes: want at most that", maxKeysBytes)
+	}
 	list := &keyList{sum: sha256.Sum256(text)}
+	lineOf := map[[sha256.Size]byte]int{}
 	var faults []error
 	n := 0
 	for line := range bytes.Lines(text) {
@@ -93,72 +109,76 @@ func parseKeys(text []byte) (*keyList, error) {
 		if s == "" || s[0] == '#' {
 			continue
 		}
-		k, err := parseKey(s)
+		hash, id, err := parseKey(s)
+		if first := lineOf[hash]; err == nil && first > 0 {
+			err = fmt.Errorf("the key of %q is that of line %d: want each key once", id.Name, first)
+		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("line %d: %w", n, err))
 			continue
 		}
-		list.keys = append(list.keys, k)
+		lineOf[hash] = n
+		list.hashes = append(list.hashes, hash)
+		list.results = append(list.results, result{id: id})
 	}
 	switch {
+	case len(faults) > maxKeyFaults:
+		return nil, errors.Join(append(faults[:maxKeyFaults], fmt.Errorf("and %d more", len(faults)-maxKeyFaults))...)
 	case len(faults) > 0:
 		return nil, errors.Join(faults...)
-	case len(list.keys) == 0:
+	case len(list.hashes) == 0:
 		return nil, errors.New("no keys: want a line NAME:SHA256 for each")
-	case len(list.keys) > maxKeys:
-		return nil, fmt.Errorf("%d keys: want at most %d", len(list.keys), maxKeys)
+	case len(list.hashes) > maxKeys:
+		return nil, fmt.Errorf("%d keys: want at most %d", len(list.hashes), maxKeys)
 	}
+	list.results = append(list.results, result{err: ErrCredential})
 	return list, nil
 }
 
 // parseKey reads a line. Its errors do not repeat the line, which may be a key that
 // was pasted by mistake.
-func parseKey(line string) (key, error) {
+func parseKey(line string) (hash [sha256.Size]byte, id Identity, err error) {
 	name, rest, _ := strings.Cut(line, ":")
-	hash, role, _ := strings.Cut(rest, ":")
-	k := key{id: Identity{Name: name, Role: Role(role)}}
+	digits, role, _ := strings.Cut(rest, ":")
+	id = Identity{Name: name, Role: Role(role)}
 	if role == "" {
-		k.id.Role = User
+		id.Role = User
 	}
-	n, err := hex.Decode(k.hash[:], []byte(hash[:min(len(hash), 2*sha256.Size)]))
+	fault := keyNameFault(name)
+	n, hexErr := hex.Decode(hash[:], []byte(digits[:min(len(digits), 2*sha256.Size)]))
 	switch {
-	case nameFault(name) != "":
-		return key{}, fmt.Errorf("the name %s: want NAME:SHA256 or NAME:SHA256:ROLE", nameFault(name))
-	case err != nil || n != sha256.Size || len(hash) != 2*sha256.Size:
-		return key{}, fmt.Errorf("the hash of %q is not %d hexadecimal digits, as a SHA-256 is", name, 2*sha256.Size)
-	case k.id.Role != User && k.id.Role != Admin:
-		return key{}, fmt.Errorf("the role of %q: want %q or %q", name, User, Admin)
+	case fault != "":
+		err = fmt.Errorf("the name %s: want NAME:SHA256 or NAME:SHA256:ROLE", fault)
+	case hexErr != nil || n != sha256.Size || len(digits) != 2*sha256.Size:
+		err = fmt.Errorf("the hash of %q is not %d hexadecimal digits, as a SHA-256 is", name, 2*sha256.Size)
+	case id.Role != User && id.Role != Admin:
+		err = fmt.Errorf("the role of %q: want %q or %q", name, User, Admin)
 	}
-	return k, nil
+	return hash, id, err
 }
 
-// nameFault returns what is wrong with the name of a key, or "". Names stand in logs.
-func nameFault(name string) string {
-	switch {
-	case name == "":
-		return "is missing"
-	case len(name) > 64:
-		return "is longer than 64 bytes"
-	case strings.ContainsFunc(name, func(r rune) bool { return r == ':' || unicode.IsSpace(r) || !unicode.IsPrint(r) }):
-		return "has a colon, a space or a character that cannot be printed"
+// keyNameFault returns what is wrong with the name of a key, or "". A colon ends the
+// name in a line.
+func keyNameFault(name string) string {
+	if strings.Contains(name, ":") {
+		return "has a colon"
 	}
-	return ""
+	return nameFault(name)
 }
 
 // Authenticate returns the client of a key. It takes as long for a wrong key as for
 // a right one.
 func (k *Keys) Authenticate(_ context.Context, credential string) (Identity, error) {
 	hash := sha256.Sum256([]byte(credential))
-	list := k.now.Load().keys
-	found := -1
-	for i := range list {
-		// All are compared, so that the time does not depend on which is right.
-		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(list[i].hash[:], hash[:]), i, found)
+	list := k.now.Load()
+	found := len(list.hashes)
+	for i := range list.hashes {
+		// All are compared, so that the time does not depend on which is right, and
+		// there is no branch on the outcome.
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(list.hashes[i][:], hash[:]), i, found)
 	}
-	if found < 0 {
-		return Identity{}, ErrCredential
-	}
-	return list[found].id, nil
+	r := list.results[found]
+	return r.id, r.err
 }
 
 // Watch reads the keys again from the file at path whenever its content has changed,
@@ -208,8 +228,8 @@ func (k *Keys) Watch(ctx context.Context, path string, interval time.Duration, r
 // NewKey makes a random key, which is told to the client and kept nowhere, and its
 // line for a file of keys.
 func NewKey(name string, role Role) (key, line string, err error) {
-	if fault := nameFault(name); fault != "" {
-		return "", "", fmt.Errorf("serve: the name of a key %s: want at most 64 bytes without colons and spaces", fault)
+	if fault := keyNameFault(name); fault != "" {
+		return "", "", fmt.Errorf("serve: the name of a key %s: want at most %d bytes without colons and spaces", fault, maxName)
 	}
 	if role != User && role != Admin {
 		return "", "", fmt.Errorf("serve: the role %.64q of a key: want %q or %q", string(role), User, Admin)
