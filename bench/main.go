@@ -13,6 +13,11 @@
 // The features of a million orders are computed from files that peers/orders.py makes
 // in bench/work, once. --long adds ten million orders, in at most three rounds: they
 // take some minutes, 1.8 GB of files and 3 GB of memory, most of it for DuckDB.
+//
+//	go -C bench run . timing [--tries N] [--keys N]
+//
+// measures instead whether the time of checking an API key tells a right key from a
+// wrong one, and fails if it does.
 package main
 
 import (
@@ -38,6 +43,8 @@ const childArg = "child"
 var roles = map[string]func(args []string) error{
 	childArg: child,
 	onceArg:  func(args []string) error { return once(os.Stdout, args) },
+
+	timingArg: func(args []string) error { return timing(os.Stdout, args) },
 }
 
 // A bench is a run of the comparisons.
