@@ -54,26 +54,20 @@ func readBounded(path string, most int64) ([]byte, error) {
 
 // parseConfig reads the text of a configuration file.
 func parseConfig(path string, text []byte) (*configFile, error) {
-	parsed, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	body, err := parseYAML(text, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, fmt.Errorf("%s%w", path, yamlError(err))
+		return nil, fmt.Errorf("%s%w", path, err)
 	}
 	c := &configFile{path: path, entries: map[string]configEntry{}}
 	var pairs []*ast.MappingValueNode
-	docs := slices.DeleteFunc(parsed.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })
-	if len(docs) > 1 {
-		return nil, fmt.Errorf("%s: %d documents: want one", path, len(docs))
-	}
-	for _, doc := range docs {
-		switch body := doc.Body.(type) {
-		case *ast.MappingNode:
-			pairs = body.Values
-		case *ast.MappingValueNode:
-			pairs = []*ast.MappingValueNode{body}
-		case *ast.CommentGroupNode, *ast.NullNode:
-		default:
-			return nil, fmt.Errorf("%s:%d: want a line NAME: VALUE for each setting", path, body.GetToken().Position.Line)
-		}
+	switch body := body.(type) {
+	case *ast.MappingNode:
+		pairs = body.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{body}
+	case nil, *ast.CommentGroupNode, *ast.NullNode:
+	default:
+		return nil, fmt.Errorf("%s:%d: want a line NAME: VALUE for each setting", path, body.GetToken().Position.Line)
 	}
 	var faults []error
 	for _, pair := range pairs {
@@ -195,4 +189,44 @@ func kindOf(n ast.Node) string {
 		return "no value"
 	}
 	return "a value of another kind"
+}
+
+// yamlToJSON turns a YAML document, which may be JSON, into JSON. It refuses anchors,
+// because a short text with them may have a very long meaning.
+func yamlToJSON(text []byte) ([]byte, error) {
+	if len(text) > maxConfig {
+		return nil, fmt.Errorf("%d bytes: want at most %d", len(text), maxConfig)
+	}
+	body, err := parseYAML(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("YAML%w", err)
+	case body == nil:
+		return nil, errors.New("YAML: no document")
+	}
+	if anchors := ast.Filter(ast.AnchorType, body); len(anchors) > 0 {
+		return nil, fmt.Errorf("YAML:%d: an anchor: want none", anchors[0].GetToken().Position.Line)
+	}
+	json, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, fmt.Errorf("YAML%w", yamlError(err))
+	}
+	return json, nil
+}
+
+// parseYAML returns the body of a text of one document, or nil if there is none. Its
+// errors begin with a colon, which the name of the file precedes.
+func parseYAML(text []byte, opts ...parser.Option) (ast.Node, error) {
+	parsed, err := parser.ParseBytes(text, 0, opts...)
+	if err != nil {
+		return nil, yamlError(err)
+	}
+	docs := slices.DeleteFunc(parsed.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })
+	switch len(docs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return docs[0].Body, nil
+	}
+	return nil, fmt.Errorf(": %d documents: want one", len(docs))
 }

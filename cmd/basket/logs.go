@@ -13,16 +13,23 @@ import (
 // logSettings are the settings of the log files. The zero value means files of text
 // with user IDs as they are, which other programs rotate.
 type logSettings struct {
-	Dir    string // folder of the files; made if missing
-	Format string // "text", "json", or empty for text
+	Dir           string `name:"logs" type:"setting" placeholder:"DIR" help:"Folder for the service log and the model log, service_metrics.txt and model_metrics.txt, which SIGHUP reopens; made if missing. Without it no logs are written."`
+	Format        string `name:"log-format" type:"setting" oneof:"text,json" placeholder:"FORMAT" help:"text (default), or json for service_metrics.json and model_metrics.json, one object a line."`
+	UserID        string `name:"log-user-id" type:"setting" oneof:"plain,hash,none" placeholder:"FORM" help:"How user IDs are logged: plain (default), hash, which is keyed, so that the lines of a user belong together, or none."`
+	UserIDKeyFile string `name:"log-user-id-key-file" type:"setting" placeholder:"FILE" help:"File of the key of --log-user-id hash, of 16 bytes or more. A line break at its end is not part of it."`
+	UserIDKey     string `name:"log-user-id-key" type:"setting" secret:"" placeholder:"KEY" help:"The key itself; meant for the environment, BASKET_LOG_USER_ID_KEY."`
+	MaxSize       int    `name:"log-max-size" type:"setting" placeholder:"MIB" help:"Begin a new file of a log at this size (default: never)."`
+	MaxDays       int    `name:"log-max-days" type:"setting" placeholder:"DAYS" help:"Begin a new file of a log after this many days (default: never)."`
+	Keep          int    `name:"log-keep" type:"setting" placeholder:"N" help:"Keep this many old files of each log (default: all)."`
+}
 
-	UserID        string // "plain", "hash", "none", or empty for plain
-	UserIDKeyFile string // file of the key of the hash; a line break at its end is not part of it
-	UserIDKey     string // the key itself, of the environment; this or UserIDKeyFile
-
-	MaxSize int // megabytes (MiB) of a file; 0 is no limit
-	MaxDays int // days that a file covers; 0 is no limit
-	Keep    int // old files that are kept of each log; 0 keeps all
+// faults returns what is wrong with the settings, by themselves and together.
+func (s logSettings) faults() []error {
+	if s == (logSettings{}) {
+		return nil
+	}
+	_, err := s.userIDs()
+	return []error{s.check(), err}
 }
 
 // open opens the log files, which the caller closes. Report is that of

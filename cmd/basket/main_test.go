@@ -187,8 +187,13 @@ func TestErrors(t *testing.T) {
 			if code == 0 || out != "" {
 				t.Errorf("status %d, output %q", code, out)
 			}
-			if strings.Count(errs, "\n") != 1 || !strings.HasPrefix(errs, "basket: ") || !strings.Contains(errs, test.want) {
-				t.Errorf("error %q, want one line that contains %q", errs, test.want)
+			for line := range strings.Lines(errs) {
+				if !strings.HasPrefix(line, "basket: ") || !strings.HasSuffix(line, "\n") {
+					t.Errorf("line %q of the errors, want basket: ...", line)
+				}
+			}
+			if !strings.Contains(errs, test.want) {
+				t.Errorf("error %q, want a line that contains %q", errs, test.want)
 			}
 			entries, err := os.ReadDir(dir)
 			if err != nil || len(entries) != len(inputs) {

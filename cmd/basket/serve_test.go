@@ -90,7 +90,7 @@ func TestServe_keys(t *testing.T) {
 		{"POST", "/predict/batch", "wrong", 401, `{"detail":"Unauthorized"}`},
 		{"GET", "/nothing", "", 401, `{"detail":"Unauthorized"}`},
 		{"GET", "/livez", "", 200, `{"status":"OK"}`},
-		{"GET", "/readyz", "", 200, `{"status":"OK","checks":{"keys":"ok","store":"ok"}}`},
+		{"GET", "/readyz", "", 200, `{"status":"OK","checks":{"data":"ok","keys":"ok","store":"ok"}}`},
 	} {
 		if status, got, _ := ask(t, test.method, url+test.path, test.key, body); status != test.status || got != test.want {
 			t.Errorf("%s %s with key %q: %d %s, want %d %s", test.method, test.path, test.key, status, got, test.status, test.want)
@@ -137,7 +137,7 @@ func TestServe_models(t *testing.T) {
 			t.Fatalf("still %s", model())
 		}
 	}
-	if status, body, _ := ask(t, "GET", url+"/readyz", "", ""); status != 200 || body != `{"status":"OK","checks":{"store":"ok"}}` {
+	if status, body, _ := ask(t, "GET", url+"/readyz", "", ""); status != 200 || body != `{"status":"OK","checks":{"data":"ok","models":"ok","store":"ok"}}` {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
 	if code, errs := stop(); code != 0 || errs != "" {
@@ -161,7 +161,7 @@ func TestServe_refuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no keys, not loopback": {[]string{"--model", model, "--addr", "0.0.0.0:0"}, "there are no API keys: give --key-file, or --insecure-no-auth"},
+		"no keys, not loopback": {[]string{"--model", model, "--addr", "0.0.0.0:0"}, "there are no API keys: give --key-file or --jwks, or --insecure-no-auth"},
 		"damaged keys":          {[]string{"--model", model, "--key-file", bad}, `line 1: the hash of "shop" is not 64 hexadecimal digits`},
 		"no key file":           {[]string{"--model", model, "--key-file", "missing"}, "missing: no such file"},
 		"no model":              {nil, "no model: give --model FILE or --models DIR"},

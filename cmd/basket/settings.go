@@ -160,7 +160,7 @@ func (s *setting) set(texts []string) error {
 	allowed := s.tag.Get("oneof")
 	switch target := s.target.Addr().Interface().(type) {
 	case *string:
-		if allowed != "" && !slices.Contains(strings.Split(allowed, ","), text) {
+		if allowed != "" && text != "" && !slices.Contains(strings.Split(allowed, ","), text) {
 			return fault(strings.Join(strings.Split(allowed, ","), " or "))
 		}
 		*target = text

@@ -92,6 +92,7 @@ func TestSettings_faults(t *testing.T) {
 		`basket: FILE:3: unknown setting "not-a-setting"; see basket serve --help`,
 		`basket: FILE:5: unknown setting "print-config"; see basket serve --help`,
 		`basket: no data: give --data DIR`,
+		`basket: --addr "x": want HOST:PORT`,
 		`basket: no model: give --model FILE or --models DIR`,
 	}
 	got := strings.Split(strings.TrimSpace(strings.ReplaceAll(errs, file, "FILE")), "\n")

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/repository"
+	"github.com/basket-go/basket/routing"
+	"github.com/basket-go/basket/serve"
+)
+
+// A server is what "basket serve" consists of.
+type server struct {
+	*serveCmd
+	opts           []basket.Option
+	logEvent       func(message string, err error)
+	checks         []serve.Check
+	background     sync.WaitGroup
+	authenticators []serve.Authenticator
+
+	data   *dataFolder
+	models *repository.Repository // nil with --model
+	routes *routing.File          // nil without --routes
+}
+
+// start loads keys, models, routes and data, and listens. Its error joins the faults of
+// all of them. What it starts ends when ctx is done.
+func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.Handler, error) {
+	s.data = &dataFolder{dir: s.Data, meaning: meaning(s.Meaning), logEvent: s.logEvent, again: make(chan struct{}, 1)}
+	keysErr := s.loadKeys(ctx)
+	follow, modelErr := s.loadModels(ctx)
+	if err := errors.Join(keysErr, modelErr, s.data.check(ctx)); err != nil {
+		return nil, nil, err
+	}
+	s.data.watch(ctx, &s.background)
+	if err := s.data.load(ctx, term); err != nil {
+		return nil, nil, err
+	}
+	p, err := basket.New(append(s.opts, basket.WithStore(s.data.store))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.data.follow(ctx, &s.background)
+	follow(p)
+	listener, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	return listener, s.handler(ctx, p), nil
+}
+
+// adminPaths are the paths that want the role admin.
+var adminPaths = []string{"/admin", "/metrics", "/drift", "/ui"}
+
+// handler returns the handler of all paths.
+func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler {
+	health := serve.NewHealth(ctx, append(s.checks, s.data.checks()...), serve.WithDetails(s.details),
+		serve.WithReport(func(check string, err error) {
+			switch {
+			case err == nil:
+				s.logEvent("Ready again: "+check, nil)
+			case !errors.Is(err, serve.ErrDegraded): // the cause of which has been logged
+				s.logEvent("Not ready: "+check, err)
+			}
+		}))
+	mux := http.NewServeMux()
+	mux.Handle("/livez", health)
+	mux.Handle("/readyz", health)
+	if s.routes != nil {
+		mux.Handle("/admin/routes", s.routes.Handler(p))
+		mux.Handle("/admin/shadows", s.routes.Shadows())
+	}
+	mux.Handle("/", basket.NewHandler(p))
+	host, _, _ := net.SplitHostPort(s.Addr) // net.Listen has accepted it
+	protect := serve.Protect(serve.Protection{
+		Authenticators: s.authenticators,
+		Free:           []string{"/status", "/livez", "/readyz"},
+		Admin:          adminPaths,
+		AdminWrites:    s.Auth.Admin,
+		Hosts:          []string{host},
+		Refused: func(r *http.Request, cause error) {
+			s.logEvent("Refused "+r.Method+" "+r.URL.Path, cause)
+		},
+	})
+	return serve.RequestID(protect(mux))
+}
+
+// details describe the server to administrators.
+func (s *server) details(context.Context) any {
+	details := struct {
+		Data   dataState    `json:"data"`
+		Model  string       `json:"model,omitempty"`
+		Models []modelState `json:"models,omitempty"`
+		Routes string       `json:"routes_fault,omitempty"`
+	}{Data: s.data.details()}
+	if s.models != nil {
+		details.Models = modelStates(s.Models, s.models)
+	}
+	if s.routes != nil && s.routes.Err() != nil {
+		details.Routes = s.routes.Err().Error()
+	}
+	return details
+}
+
+// loadModels loads the model or models, adds what basket.New needs of them to the
+// options, and returns what makes a Predictor follow their changes.
+func (s *server) loadModels(ctx context.Context) (follow func(*basket.Predictor), err error) {
+	if s.Models == "" {
+		m, err := basket.LoadModel(s.Model)
+		if err != nil {
+			return nil, err
+		}
+		s.addModel(m)
+		return func(*basket.Predictor) {}, nil
+	}
+	var name string
+	if s.models, name, err = s.openModels(); err != nil {
+		return nil, err
+	}
+	var refresh func(p *basket.Predictor) error
+	if s.Routes == "" {
+		m, err := s.models.Model(name)
+		if err != nil {
+			return nil, err
+		}
+		s.addModel(m)
+		refresh = func(p *basket.Predictor) error {
+			m, err := s.models.Model(name)
+			if err == nil {
+				err = p.SetModel("default", m)
+			}
+			return err
+		}
+	} else {
+		if err := s.openRoutes(ctx); err != nil {
+			return nil, err
+		}
+		refresh = func(p *basket.Predictor) error { return s.routes.Refresh(p) }
+	}
+	s.checks = append(s.checks, serve.Check{Name: "models", Do: func(context.Context) error {
+		return degraded(modelFaults(s.models, func(n string) bool { return name == "" || n == name }))
+	}})
+	return func(p *basket.Predictor) {
+		s.background.Go(func() {
+			_ = s.models.Watch(ctx, watchInterval, func() {
+				if err := refresh(p); err != nil {
+					s.logEvent("Failed to change the model", err)
+				}
+			})
+		})
+		if s.routes != nil {
+			s.background.Go(func() { _ = s.routes.Watch(ctx, p, watchInterval) })
+		}
+	}, nil
+}
+
+// addModel adds the only model.
+func (s *server) addModel(m *basket.FileModel) {
+	s.opts = append(s.opts, basket.WithModel(m))
+	if m.Info().NamesFrom == "default" {
+		s.logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(m.Features(), ", "), nil)
+	}
+}
+
+// openRoutes opens --routes.
+func (s *server) openRoutes(ctx context.Context) (err error) {
+	s.routes, err = routing.Open(ctx, s.Routes, s.models,
+		routing.WithDecoder(yamlToJSON), routing.WithServiceLogger(eventLogger(s.logEvent)),
+		routing.WithClient(func(ctx context.Context) string { return serve.IdentityOf(ctx).Name }))
+	if err != nil {
+		return err
+	}
+	s.opts = append(s.opts, s.routes.Option(), basket.WithModelLogger(s.routes.Shadows()))
+	s.checks = append(s.checks, serve.Check{Name: "routes", Do: func(context.Context) error {
+		return degraded(s.routes.Err())
+	}})
+	return nil
+}
