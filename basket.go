@@ -20,9 +20,10 @@
 //	errors.go      the kinds of failure
 //
 // Package basketparquet reads orders from parquet files. Package repository has
-// models by version. Package serve runs a server, and has keys and loggers. Package baskettest tests stores, models and loggers of
-// your own. This package imports the standard library only, has no global state,
-// and starts goroutines only in [FileModel.PredictParallel] and for
+// models by version, and routing routes that change at run time. Package serve runs
+// a server, and has keys and loggers. Package baskettest tests stores, models and
+// loggers of your own. This package imports the standard library only, has no
+// global state, and starts goroutines only in [FileModel.PredictParallel] and for
 // [WithGoroutines]; they have ended when the call or the sequence ends.
 //
 // # Errors
