@@ -179,7 +179,7 @@ func (b *bench) batchOf(ctx context.Context, name string, logs bool, ratio float
 	defer func() {
 		err = errors.Join(err, stop(server))
 		if logs && err == nil {
-			err = wantLines(filepath.Join(dir, "model_metrics.txt"), " | PREDICTION | ", predicted)
+			err = wantLines(filepath.Join(dir, "model_metrics.txt"), " | PREDICTION | user_id=", predicted)
 		}
 	}()
 	measure := func(users int, requests [][]byte) measureFunc {

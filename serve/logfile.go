@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -16,17 +17,22 @@ const (
 	// written.
 	flushInterval = 500 * time.Millisecond
 
-	// maxBuffered bounds the bytes in memory. Lines beyond are dropped.
-	maxBuffered = 4 << 20
+	// maxBuffered bounds the bytes in memory. Lines beyond are dropped. Batches of a
+	// thousand users on eight connections produce 80 MB of lines a second, and the
+	// goroutine that writes may wait tens of milliseconds for a processor.
+	maxBuffered = 16 << 20
+
+	// enough is how many bytes are written without waiting for the next interval.
+	enough = 1 << 20
 
 	// maxIdleBuffer is the capacity of a buffer that is kept for reuse; there are
 	// two buffers.
-	maxIdleBuffer = maxBuffered / 2
+	maxIdleBuffer = 2 << 20
 )
 
 // A LogFile is an [io.Writer] for whole lines that never waits for the disk: a
 // goroutine writes them twice a second, or earlier if there are many. While the
-// file cannot be written they stay in memory, up to 4 MiB; further ones are
+// file cannot be written they stay in memory, up to 16 MiB; further ones are
 // dropped and counted. A line is whole in one file, also if the file is replaced.
 // A LogFile is safe for concurrent use, and must be closed.
 type LogFile struct {
@@ -122,26 +128,35 @@ func (l *LogFile) open() error {
 // Write takes whole lines. It fails only after Close: lines that do not fit into
 // memory are dropped and counted.
 func (l *LogFile) Write(lines []byte) (int, error) {
+	n, crowded, err := l.take(lines)
+	if crowded {
+		runtime.Gosched() // so that the goroutine that writes gets a processor
+	}
+	return n, err
+}
+
+// take adds lines to those in memory, and reports whether there are many.
+func (l *LogFile) take(lines []byte) (n int, crowded bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return 0, os.ErrClosed
+		return 0, false, os.ErrClosed
 	}
 	if l.buffered+len(lines) > maxBuffered {
 		n := int64(bytes.Count(lines, []byte("\n")))
 		l.dropped += n
 		l.total += n
-		return len(lines), nil
+		return len(lines), true, nil
 	}
 	l.lines = append(l.lines, lines...)
 	l.buffered += len(lines)
-	if len(l.lines) > maxBuffered/4 {
+	if len(l.lines) > enough {
 		select {
 		case l.wake <- struct{}{}:
 		default:
 		}
 	}
-	return len(lines), nil
+	return len(lines), l.buffered > maxBuffered/4, nil
 }
 
 // Dropped returns how many lines were dropped since the file was opened.

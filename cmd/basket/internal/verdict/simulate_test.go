@@ -90,8 +90,8 @@ func (s simulation) verdicts(t *testing.T, repetitions int, withOrders bool) map
 }
 
 // The seeds of these simulations are fixed, so their verdicts are too. Of 200
-// comparisons of equal models about 4 should find a difference; 10 are three
-// standard deviations more. With predictions as units instead of users, some 35
+// comparisons of equal models about 6 should find a difference; 13 are three
+// standard deviations more. With predictions as units instead of users, some 40
 // would.
 
 func TestReport_equalModels(t *testing.T) {
@@ -106,8 +106,8 @@ func TestReport_equalModels(t *testing.T) {
 		{"means of a shadow", simulation{predictions: 400, skew: 0.5, shadow: true}, false},
 	} {
 		got := tt.s.verdicts(t, 200, tt.data)
-		if found := got[Better] + got[Worse] + got[Differ]; found > 10 {
-			t.Errorf("%s of equal models: %v: want a difference in at most 10 of 200", tt.name, got)
+		if found := got[Better] + got[Worse] + got[Differ]; found > 13 {
+			t.Errorf("%s of equal models: %v: want a difference in at most 13 of 200", tt.name, got)
 		}
 	}
 }

@@ -34,8 +34,8 @@ const (
 
 	// decisive is 1 minus the level of the interval that must leave out zero for a
 	// verdict. It is stricter than alpha: of 100 tests of equal models more than 7
-	// find a difference with a probability of 0.1 %, instead of 13 %.
-	decisive = 0.02
+	// find a difference with a probability of 1 %, instead of 13 %.
+	decisive = 0.03
 
 	// MinUsers is how many users a route needs for an interval. With fewer, an
 	// interval of skewed values holds the true one clearly less often than it says.
