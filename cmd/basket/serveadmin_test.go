@@ -227,3 +227,56 @@ func TestServe_open(t *testing.T) {
 		t.Errorf("status %d, %s", code, errs)
 	}
 }
+
+// TestServe_damagedKeys: a key file that is damaged while it is used keeps the old keys,
+// and is told by log and readiness.
+func TestServe_damagedKeys(t *testing.T) {
+	dir := t.TempDir()
+	key, line := newKey(t, "shop")
+	writeWholeFile(t, dir+"/keys", []byte(line+"\n"))
+	url, stop := startServe(t, "--data", demo, "--model", demo+"/model.txt", "--key-file", dir+"/keys", "--logs", dir+"/logs")
+	ready := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			status, text, _ := send(t, "GET", url+"/readyz", "")
+			if status == 200 && strings.Contains(text, want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("/readyz: %d %s, want 200 with %s", status, text, want)
+			}
+		}
+	}
+	writeWholeFile(t, dir+"/keys", []byte(line+"\nops:123\n"))
+	ready(`"keys":"degraded"`)
+	if status, text, _ := send(t, "POST", url+"/predict", `{"user_id":"nobody"}`, "X-API-Key: "+key); status != 404 {
+		t.Errorf("with the old key: %d %s, want 404", status, text)
+	}
+	writeWholeFile(t, dir+"/keys", []byte(line+"\n"))
+	ready(`"keys":"ok"`)
+	if code, errs := stop(); code != 0 || errs != "" {
+		t.Errorf("status %d, %s", code, errs)
+	}
+	log, err := os.ReadFile(dir + "/logs/service_metrics.txt")
+	if want := `ERROR | Failed to reload the keys; what was loaded before is used: serve: `; err != nil || !strings.Contains(string(log), want) {
+		t.Errorf("log %s, %v, want %s", log, err, want)
+	}
+}
+
+// TestServe_allFaults: what is wrong with several files is told at once.
+func TestServe_allFaults(t *testing.T) {
+	dir := t.TempDir()
+	writeWholeFile(t, dir+"/keys", []byte("shop:1\n"))
+	writeWholeFile(t, dir+"/model.txt", []byte("no model"))
+	writeWholeFile(t, dir+"/jwks.json", []byte("{}"))
+	code, out, errs := runBasket(t, "serve", "--data", dir, "--model", dir+"/model.txt", "--key-file", dir+"/keys",
+		"--jwks", dir+"/jwks.json", "--jwt-issuer", "i", "--jwt-audience", "a")
+	if code != 1 || out != "" {
+		t.Errorf("status %d, %s", code, out)
+	}
+	for _, want := range []string{`keys: line 1: the hash of "shop"`, "model.txt: bad model", "jwks.json", "orders.parquet", "regulars.parquet", "inventory.parquet"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("errors %s, want one with %s", errs, want)
+		}
+	}
+}

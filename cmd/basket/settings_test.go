@@ -73,6 +73,16 @@ func TestSettings_printed(t *testing.T) {
 	}
 }
 
+// TestSettings_secrets: keys are not printed, neither as settings nor in errors.
+func TestSettings_secrets(t *testing.T) {
+	got := printed(t, "--data", "d", "--model", "m", "--logs", "l", "--log-user-id", "hash", "--log-user-id-key", "0123456789abcdef", "--keys", "shop:12")
+	for _, name := range []string{"keys", "log-user-id-key"} {
+		if want := `"********" # --` + name; got[name] != want {
+			t.Errorf("%s: %s, want %s", name, got[name], want)
+		}
+	}
+}
+
 // TestSettings_faults: all faults are told at once, each in a line with its place.
 func TestSettings_faults(t *testing.T) {
 	file := writeConfig(t, "# a comment\ndrain: 5\nnot-a-setting: 1\nmodel: [a]\nprint-config: true\ninsecure-no-auth: \"yes\"\naddr: x\naddr: y\nmeaning: next\n")
