@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,13 +61,6 @@ func (l *modelEvents) LogModel(_ context.Context, e basket.ModelEvent) {
 type serviceEvents struct {
 	mu     sync.Mutex
 	events []basket.ServiceEvent
-}
-
-// all returns the events so far.
-func (l *serviceEvents) all() []basket.ServiceEvent {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.events)
 }
 
 func (l *serviceEvents) LogService(_ context.Context, e basket.ServiceEvent) {
