@@ -19,6 +19,8 @@ import (
 // ErrUserNotFound as the answer that there is no row, and any other as
 // ErrUnavailable. It must not change the Values of a row after it has returned
 // it, nor keep a row that was given to it.
+//
+// A Store may also be a [BatchStore] and a [Deleter].
 type Store interface {
 	// Features names the values of every row, in order. It always returns the
 	// same names.
@@ -37,6 +39,19 @@ type BatchStore interface {
 	// Rows returns rows[i] for userIDs[i], which may repeat; a user that is not
 	// found has the zero Row.
 	Rows(ctx context.Context, userIDs []string) ([]Row, error)
+}
+
+// A Deleter is a Store that can forget users.
+type Deleter interface {
+	// Delete removes the rows of userIDs, which may repeat; a user without a row is no
+	// error. After it has returned nil, Row and Rows do not find these users, and the
+	// store holds neither their values nor their IDs. On error some of the users may
+	// have been removed, and Delete may be called again. A row that is stored later,
+	// of any event time, is a new row: who must not come back is kept out by the
+	// caller.
+	//
+	// If ctx is done, it returns an error that wraps ctx.Err() and removes nobody.
+	Delete(ctx context.Context, userIDs []string) error
 }
 
 // errNoRow is the error of a MemoryStore for a user without a row.
@@ -121,7 +136,7 @@ func (s *MemoryStore) Row(ctx context.Context, userID string) (Row, error) {
 }
 
 // Rows returns the newest rows of userIDs, all from before or all from after a
-// concurrent Replace.
+// concurrent Replace or Delete.
 func (s *MemoryStore) Rows(ctx context.Context, userIDs []string) ([]Row, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -178,6 +193,31 @@ func (s *MemoryStore) Put(ctx context.Context, rows []Row) error {
 	return nil
 }
 
+// Delete removes users while other goroutines read: readers see all of them or none.
+// It copies the rows of all other users, some 0.3 seconds and once more the memory
+// for a million of them, so that neither ID nor values of a removed user remain;
+// the old memory is released when the last row that was read from it is. Put and
+// Replace wait meanwhile. So many users are better removed by one call. If none of
+// them has a row, nothing is copied.
+func (s *MemoryStore) Delete(ctx context.Context, userIDs []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	t := s.table.Load()
+	drop := map[uint32]bool{} // record numbers plus one, as in slots
+	for _, userID := range userIDs {
+		if _, slot := t.slot(maphash.String(s.seed, userID), userID); slot != 0 {
+			drop[uint32(slot)] = true
+		}
+	}
+	if len(drop) > 0 {
+		s.table.Store(t.without(s.seed, drop))
+	}
+	return nil
+}
+
 func (s *MemoryStore) check(row Row) error {
 	if len(row.Values) != len(s.names) {
 		return fmt.Errorf("basket: %w: row of user %.64q has %d values: want %d, %s", ErrData, row.UserID, len(row.Values), len(s.names), quoted(s.names))
@@ -189,7 +229,8 @@ func (s *MemoryStore) check(row Row) error {
 // arrays of a fixed capacity: what is written never changes, so readers need no
 // lock. A user's new row is a new record, and becomes current when its number is
 // stored, atomically, in the user's slot. A full table is copied to a larger one,
-// without the records that are no longer current.
+// without the records that are no longer current, and so is one from which users are
+// deleted.
 type table struct {
 	slots   []uint64 // hash table with open addressing: high half of the hash, record number plus one
 	records []record
@@ -292,9 +333,23 @@ func (t *table) put(seed maphash.Seed, row Row) *table {
 // grown returns a copy of t for at least n records and keyBytes of keys.
 func (t *table) grown(seed maphash.Seed, n, keyBytes int) *table {
 	big := newTable(t.width, max(n, t.users), max(keyBytes, t.nextKey))
+	t.copyTo(big, seed, nil)
+	return big
+}
+
+// without returns a copy of t without the users whose record numbers plus one are in
+// drop.
+func (t *table) without(seed maphash.Seed, drop map[uint32]bool) *table {
+	rest := newTable(t.width, len(t.records)-len(drop), len(t.keys))
+	t.copyTo(rest, seed, drop)
+	return rest
+}
+
+// copyTo adds to big the current records of t that are not in drop.
+func (t *table) copyTo(big *table, seed maphash.Seed, drop map[uint32]bool) {
 	for i := range t.slots {
 		s := t.slots[i]
-		if s == 0 {
+		if s == 0 || len(drop) > 0 && drop[uint32(s)] {
 			continue
 		}
 		from := int(uint32(s) - 1)
@@ -310,7 +365,9 @@ func (t *table) grown(seed maphash.Seed, n, keyBytes int) *table {
 		p, _ := big.slot(hash, string(key))
 		*p = hash&^math.MaxUint32 | uint64(big.next)
 	}
-	return big
 }
 
-var _ BatchStore = (*MemoryStore)(nil)
+var (
+	_ BatchStore = (*MemoryStore)(nil)
+	_ Deleter    = (*MemoryStore)(nil)
+)

@@ -108,6 +108,38 @@ func TestMemoryStore_contextDone(t *testing.T) {
 	if err := s.Put(ctx, []basket.Row{row("a", 2, 2)}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Put: %v", err)
 	}
+	if err := s.Delete(ctx, []string{"a"}); !errors.Is(err, context.Canceled) || s.Len() != 1 {
+		t.Errorf("Delete: %v, %d users left", err, s.Len())
+	}
+}
+
+func TestMemoryStore_Delete(t *testing.T) {
+	s := mustStore(t, row("a", 5, 10), row("b", 1, 20), row("c", 1, 30))
+	held, _ := s.Row(t.Context(), "a")
+	if err := s.Delete(t.Context(), []string{"a", "nobody", "c", "a"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, userID := range []string{"a", "c"} {
+		if got, err := s.Row(t.Context(), userID); !errors.Is(err, basket.ErrUserNotFound) {
+			t.Errorf("row of %s: %v, %v, want ErrUserNotFound", userID, got, err)
+		}
+	}
+	if got, err := s.Row(t.Context(), "b"); err != nil || !cmp.Equal(row("b", 1, 20), got) || s.Len() != 1 {
+		t.Errorf("row of b: %v, %v; %d users, want 1", got, err, s.Len())
+	}
+	if diff := cmp.Diff(row("a", 5, 10), held); diff != "" {
+		t.Errorf("a row read before Delete changed (-want +got):\n%s", diff)
+	}
+	// A deleted user may come again, and its old event time does not count.
+	if err := s.Put(t.Context(), []basket.Row{row("a", 2, 40)}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Row(t.Context(), "a"); err != nil || got.Values[0] != 40 {
+		t.Errorf("row of a after Put: %v, %v, want 40", got, err)
+	}
+	if err := s.Delete(t.Context(), []string{"a", "b"}); err != nil || s.Len() != 0 {
+		t.Errorf("Delete of all: %v, %d users left", err, s.Len())
+	}
 }
 
 // TestMemoryStore_equalsMap does random updates on a store and on a map.
@@ -126,6 +158,16 @@ func TestMemoryStore_equalsMap(t *testing.T) {
 			// IDs that are prefixes of each other, and the empty one.
 			id := strings.Repeat("x", r.IntN(3)) + fmt.Sprint(r.IntN(500))
 			rows = append(rows, row(id[:r.IntN(len(id)+1)], r.IntN(60), r.Float64()))
+		}
+		if r.IntN(5) == 0 {
+			var ids []string
+			for range r.IntN(40) {
+				ids = append(ids, fmt.Sprint(r.IntN(500)))
+				delete(plain, ids[len(ids)-1])
+			}
+			if err := s.Delete(t.Context(), ids); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if r.IntN(20) == 0 {
 			clear(plain)
@@ -150,8 +192,8 @@ func TestMemoryStore_equalsMap(t *testing.T) {
 	}
 }
 
-// TestMemoryStore_ConcurrentSafe reads while others write: each row is whole,
-// and a user never goes back in time.
+// TestMemoryStore_ConcurrentSafe reads while others write and delete: each row is
+// whole, and a user never goes back in time.
 func TestMemoryStore_ConcurrentSafe(t *testing.T) {
 	s := mustStore(t, row("a", 0, 0))
 	done := make(chan struct{})
@@ -191,12 +233,39 @@ func TestMemoryStore_ConcurrentSafe(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
+				if i%100 == 99 {
+					if err := s.Delete(context.Background(), []string{fmt.Sprint(w, i), fmt.Sprint(w, i-1)}); err != nil {
+						t.Error(err)
+					}
+				}
 			}
 		})
 	}
 	writers.Wait()
+	if want := 1 + 2*(2000-40); s.Len() != want {
+		t.Errorf("%d users, want %d", s.Len(), want)
+	}
 	close(done)
 	readers.Wait()
+}
+
+// BenchmarkMemoryStore_Delete deletes one of a million users, and puts it back.
+func BenchmarkMemoryStore_Delete(b *testing.B) {
+	s, err := basket.NewMemoryStore(func(yield func(basket.Row, error) bool) {
+		for i := range 1_000_000 {
+			if !yield(row(fmt.Sprintf("%0128x", uint64(i)*0x9e3779b1), 0, 1), nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := errors.Join(s.Delete(b.Context(), []string{"a"}), s.Put(b.Context(), []basket.Row{row("a", 0, 1)})); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkMemoryStore_Row(b *testing.B) {

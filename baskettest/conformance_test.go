@@ -2,11 +2,13 @@ package baskettest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketleaves"
@@ -22,6 +24,34 @@ func TestMemoryStore(t *testing.T) {
 		}
 		return s
 	})
+}
+
+// TestLimitStore tests a store with a time limit, which is all a store is but Put.
+func TestLimitStore(t *testing.T) {
+	baskettest.TestStore(t, func(t *testing.T) baskettest.Store {
+		memory, err := basket.NewMemoryStore(basket.Values[basket.Row](nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A MemoryStore itself is returned as it is.
+		s, err := basket.LimitStore(struct{ *basket.MemoryStore }{memory}, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return struct {
+			limitedBatchDeleter
+			putter
+		}{s.(limitedBatchDeleter), memory}
+	})
+}
+
+type limitedBatchDeleter interface {
+	basket.BatchStore
+	basket.Deleter
+}
+
+type putter interface {
+	Put(ctx context.Context, rows []basket.Row) error
 }
 
 // TestFileModels tests a model of each kind that is read from a file, and on both

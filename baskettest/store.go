@@ -25,14 +25,15 @@ type Store interface {
 
 // TestStore tests a store. NewStore returns an empty one whose features are
 // [basket.FeatureNames], and is called once per subtest. If the store is a
-// [basket.BatchStore], Rows is tested too. Event times in the tests are whole
+// [basket.BatchStore] or a [basket.Deleter], Rows or Delete is tested too. Event times in the tests are whole
 // seconds.
 func TestStore(t *testing.T, newStore func(t *testing.T) Store) {
 	t.Helper()
 	run(t, storeDuties, newStore)
 }
 
-// storeDuties are the duties of basket.Store, of basket.BatchStore and of Put.
+// storeDuties are the duties of basket.Store, of basket.BatchStore, of basket.Deleter
+// and of Put.
 var storeDuties = []duty[Store]{
 	{"features", "Features must return the same names at each call, whatever callers do to the slice.", func(t *testing.T, s Store) error {
 		for range 2 {
@@ -232,6 +233,93 @@ var storeDuties = []duty[Store]{
 			return nil
 		})
 	}},
+	{"delete", "Delete must remove all of the users, and no others.", func(t *testing.T, s Store) error {
+		rows := []basket.Row{newRow("ann", 1, 1), newRow("bob", 1, 2), newRow("an", 1, 3), newRow("ANN", 1, 4), newRow("a*", 1, 5), newRow("cat", 1, 6)}
+		if err := firstError(put(t, s, rows...), put(t, s, newRow("ann", 2, 7)), remove(t, s, "ann", "a*", "cat")); err != nil || !canDelete(s) {
+			return err
+		}
+		return firstError(absent(t, s, "ann"), absent(t, s, "a*"), absent(t, s, "cat"), has(t, s, rows[1]), has(t, s, rows[2]), has(t, s, rows[3]))
+	}},
+	{"delete of absent", "Delete must accept absent and repeated users, and none.", func(t *testing.T, s Store) error {
+		if err := firstError(put(t, s, newRow("ann", 1, 1), newRow("bob", 1, 2)), remove(t, s), remove(t, s, "nobody"), remove(t, s, "nobody", "ann", "ann")); err != nil || !canDelete(s) {
+			return err
+		}
+		return firstError(remove(t, s, "ann"), absent(t, s, "ann"), has(t, s, newRow("bob", 1, 2)))
+	}},
+	{"large delete", "Delete must work for thousands of users.", func(t *testing.T, s Store) error {
+		var rows []basket.Row
+		var ids []string
+		for i := range 5000 {
+			ids = append(ids, fmt.Sprintf("user-%d", i))
+			rows = append(rows, newRow(ids[i], i, float64(i)))
+		}
+		if err := firstError(put(t, s, rows...), remove(t, s, ids[:4990]...)); err != nil || !canDelete(s) {
+			return err
+		}
+		return firstError(absent(t, s, ids[0]), absent(t, s, ids[2000]), absent(t, s, ids[4989]), has(t, s, rows[4990]), has(t, s, rows[4999]))
+	}},
+	{"put after delete", "A row that is put after Delete must be stored, whatever its event time.", func(t *testing.T, s Store) error {
+		for _, second := range []int{5, 3, 9} {
+			if err := firstError(put(t, s, newRow("ann", second, float64(second))), has(t, s, newRow("ann", second, float64(second))), remove(t, s, "ann")); err != nil || !canDelete(s) {
+				return err
+			}
+		}
+		return absent(t, s, "ann")
+	}},
+	{"canceled delete", "Delete must return an error that wraps the context's, and remove nobody, if the context is done.", func(t *testing.T, s Store) error {
+		if err := put(t, s, newRow("ann", 1, 1)); err != nil || !canDelete(s) {
+			return err
+		}
+		for want, ctx := range doneContexts(t) {
+			if err := promptly("Delete", want, func() error { return s.(basket.Deleter).Delete(ctx, []string{"ann"}) }); err != nil {
+				return err
+			}
+		}
+		return has(t, s, newRow("ann", 1, 1))
+	}},
+	{"rows returned before delete", "A row must not change when its user is deleted.", func(t *testing.T, s Store) error {
+		if err := put(t, s, newRow("ann", 1, 1), newRow("bob", 1, 1)); err != nil {
+			return err
+		}
+		held, err := s.Row(t.Context(), "ann")
+		if err != nil {
+			return err
+		}
+		return firstError(remove(t, s, "ann"), put(t, s, newRow("cat", 1, 9)), sameRow(held, newRow("ann", 1, 1)))
+	}},
+	{"concurrent delete", "While users are deleted, others must be read, each row whole.", func(t *testing.T, s Store) error {
+		if err := put(t, s, newRow("ann", 1, 1)); err != nil {
+			return err
+		}
+		return together(20, func(i int) error {
+			own := fmt.Sprintf("user-%d", i)
+			for n := range 20 {
+				if err := firstError(put(t, s, newRow(own, n, float64(n))), has(t, s, newRow(own, n, float64(n))), remove(t, s, own), has(t, s, newRow("ann", 1, 1))); err != nil {
+					return err
+				}
+				if canDelete(s) {
+					if err := absent(t, s, own); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}},
+}
+
+func canDelete(s Store) bool { _, ok := s.(basket.Deleter); return ok }
+
+// remove deletes users, if s is a Deleter.
+func remove(t *testing.T, s Store, userIDs ...string) error {
+	d, ok := s.(basket.Deleter)
+	if !ok {
+		return nil
+	}
+	if err := d.Delete(t.Context(), userIDs); err != nil {
+		return violation("Delete of %d users: %w", len(userIDs), err)
+	}
+	return nil
 }
 
 // newRow is a row whose fields follow from second and v.

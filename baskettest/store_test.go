@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +34,7 @@ type mapStore struct {
 	put     func(s *mapStore, ctx context.Context, r []basket.Row) error // instead of Put
 	batch   func(s *mapStore, ids []string) ([]basket.Row, error)        // instead of Rows
 	absence func(userID string) (basket.Row, error)                      // what Row returns for an absent user
+	remove  func(s *mapStore, ctx context.Context, ids []string) error   // instead of Delete
 	unsafe  bool                                                         // Put writes a row in two steps
 }
 
@@ -116,7 +119,26 @@ func (s *mapStore) putAll(ctx context.Context, rows []basket.Row) error {
 	return nil
 }
 
-// plainStore hides that a store is a BatchStore.
+func (s *mapStore) Delete(ctx context.Context, userIDs []string) error {
+	if s.remove != nil {
+		return s.remove(s, ctx, userIDs)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.deleteAll(ctx, userIDs)
+}
+
+func (s *mapStore) deleteAll(_ context.Context, userIDs []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range userIDs {
+		delete(s.rows, s.key(id))
+	}
+	return nil
+}
+
+// plainStore hides that a store is a BatchStore and a Deleter.
 type plainStore struct{ Store }
 
 func TestStore_correct(t *testing.T) {
@@ -202,6 +224,119 @@ func TestStore_defects(t *testing.T) {
 		},
 	}
 	findAll(t, defects, newMapStore, func(s *mapStore) Store { return s }, storeDuties)
+}
+
+// TestStore_defectsOfDelete plants defects in Delete.
+func TestStore_defectsOfDelete(t *testing.T) {
+	for name, remove := range map[string]func(s *mapStore, ctx context.Context, ids []string) error{
+		"nobody is removed": func(*mapStore, context.Context, []string) error { return nil },
+		"always fails":      func(*mapStore, context.Context, []string) error { return errors.New("not allowed") },
+		"all are removed": func(s *mapStore, _ context.Context, _ []string) error {
+			return s.deleteIf(func(string) bool { return true })
+		},
+		"one is removed": func(s *mapStore, ctx context.Context, ids []string) error {
+			return s.deleteAll(ctx, ids[:min(1, len(ids))])
+		},
+		"1,000 are removed": func(s *mapStore, ctx context.Context, ids []string) error {
+			return s.deleteAll(ctx, ids[:min(1000, len(ids))])
+		},
+		"a context is ignored": func(s *mapStore, ctx context.Context, ids []string) error { return s.deleteAll(ctx, ids) },
+		"done, but removes": func(s *mapStore, ctx context.Context, ids []string) error {
+			return errors.Join(s.deleteAll(ctx, ids), ctx.Err())
+		},
+		"absent users fail":     deleteStrictly,
+		"no users fail":         deleteSome,
+		"an ID is a prefix":     deleteMatches(strings.HasPrefix),
+		"an ID is a pattern":    deleteMatches(func(id, of string) bool { ok, _ := path.Match(of, id); return ok }),
+		"case is ignored":       deleteMatches(strings.EqualFold),
+		"the row becomes zero":  deleteByZero,
+		"the values are zeroed": deleteInPlace,
+		"users stay away":       deleteForEver,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, d := range storeDuties {
+				s := newMapStore()
+				s.remove = remove
+				if err := d.try(t, s); err != nil {
+					t.Logf("found by %q: %v", d.name, err)
+					return
+				}
+			}
+			t.Error("the defect was not found")
+		})
+	}
+}
+
+func (s *mapStore) deleteIf(f func(id string) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.rows, func(id string, _ basket.Row) bool { return f(id) })
+	return nil
+}
+
+func deleteMatches(match func(id, of string) bool) func(s *mapStore, ctx context.Context, ids []string) error {
+	return func(s *mapStore, ctx context.Context, ids []string) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return s.deleteIf(func(id string) bool {
+			return slices.ContainsFunc(ids, func(of string) bool { return match(id, of) })
+		})
+	}
+}
+
+func deleteStrictly(s *mapStore, ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		if _, err := s.Row(ctx, id); err != nil {
+			return err
+		}
+	}
+	return s.deleteAll(ctx, ids)
+}
+
+func deleteSome(s *mapStore, ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return errors.New("syntax error at or near \")\"")
+	}
+	return s.deleteAll(ctx, ids)
+}
+
+func deleteByZero(s *mapStore, ctx context.Context, ids []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		s.rows[id] = basket.Row{UserID: id}
+	}
+	return ctx.Err()
+}
+
+// deleteInPlace overwrites rows that a reader may still have.
+func deleteInPlace(s *mapStore, ctx context.Context, ids []string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	for _, id := range ids {
+		clear(s.rows[id].Values)
+	}
+	s.mu.Unlock()
+	return s.deleteAll(ctx, ids)
+}
+
+// deleteForEver keeps deleted users out.
+func deleteForEver(s *mapStore, ctx context.Context, ids []string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	before := s.put
+	s.put = func(s *mapStore, ctx context.Context, rows []basket.Row) error {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(r basket.Row) bool { return slices.Contains(ids, r.UserID) })
+		if before != nil {
+			return before(s, ctx, rows)
+		}
+		return s.putAll(ctx, rows)
+	}
+	return s.deleteAll(ctx, ids)
 }
 
 // findAll plants each defect in a correct implementation and demands that a duty
