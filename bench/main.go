@@ -45,6 +45,7 @@ var roles = map[string]func(args []string) error{
 	onceArg:  func(args []string) error { return once(os.Stdout, args) },
 
 	timingArg: func(args []string) error { return timing(os.Stdout, args) },
+	overloadArg: overloadServer,
 }
 
 // A bench is a run of the comparisons.
@@ -172,6 +173,7 @@ func (b *bench) runAll(ctx context.Context) {
 	b.record("http", b.http(ctx))
 	b.record("production", b.production(ctx))
 	b.record("batch", b.batch(ctx))
+	b.record("overload", b.overload(ctx))
 	b.record("start", b.start(ctx))
 	b.record("memory", b.memory(ctx))
 }
