@@ -28,6 +28,7 @@ const overloadArg = "overload"
 const (
 	overloadStore       = 5 * time.Millisecond
 	overloadSlots       = 8
+	overloadQueue       = 4
 	overloadRate        = 16_000
 	overloadUnloaded    = 400 // requests a second without overload
 	overloadConnections = 64
@@ -101,7 +102,7 @@ func (b *bench) overload(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := startProcess(ctx, time.Minute, "ready ", self, overloadArg, "-demo", demo, "-queue", fmt.Sprint(overloadSlots))
+	server, err := startProcess(ctx, time.Minute, "ready ", self, overloadArg, "-demo", demo, "-queue", fmt.Sprint(overloadQueue))
 	if err != nil {
 		return err
 	}
@@ -126,8 +127,8 @@ func (b *bench) overload(ctx context.Context) (err error) {
 	}
 	results[1].Bar.Text = "3x as long"
 	for _, r := range results {
-		r.Note = fmt.Sprintf("open loop for %v, of which %.0f requests/s were sent, over %d connections by a generator that uses the same cores; latency counts from the time when a request is due, so it includes that of the generator; a store that takes %v, %d slots and a queue of as many",
-			length, summarize(all.offered).Median, overloadConnections, overloadStore, overloadSlots)
+		r.Note = fmt.Sprintf("open loop for %v, of which %.0f requests/s were sent, over %d connections by a generator that uses the same cores; latency counts from the time when a request is due, so it includes that of the generator; a store that takes %v, %d slots and a queue of %d",
+			length, summarize(all.offered).Median, overloadConnections, overloadStore, overloadSlots, overloadQueue)
 		r.judge() // the data does not matter
 		b.add(r)
 	}
@@ -276,7 +277,7 @@ func recoveryTime(ctx context.Context, address string, full float64, requests []
 		if err == nil && rate >= 0.9*full {
 			return took, nil
 		}
-		if took > 10*time.Second {
+		if took > 10*time.Second || ctx.Err() != nil {
 			return 0, fmt.Errorf("%.0f requests/s %v after the overload, want 0.9 of %.0f: %w", rate, took, full, errors.Join(err, ctx.Err()))
 		}
 	}

@@ -16,11 +16,11 @@ import (
 //
 // The slots should be as many as the slowest part, such as the store, serves at a
 // time without becoming slower. The queue is for requests that come together by
-// chance: under overload it is always full, and each served request waits for
-// queue/slots times the time that one takes. So a queue as long as the slots doubles
-// the latency under overload, and a longer one only adds to it: the throughput needs
-// none. The time limit for waiting is for slots that do not become free, because the
-// store is stuck.
+// chance. Under overload it is always full, and each served request waits for
+// queue/slots times the time that one takes: a queue as long as the slots doubles the
+// latency, one of half of that, a good choice, adds half, and none of them adds to the
+// throughput. The time limit for waiting is for slots that do not become free, because
+// the store is stuck.
 //
 // A request of a client that sends its body slowly holds its slot as long; see
 // [ReadBody].

@@ -120,6 +120,7 @@ func TestCertificate_Watch(t *testing.T) {
 				reports = append(reports, text)
 			})
 		}()
+		time.Sleep(time.Second / 2) // so that Watch does not look while the files change
 		step := func(name string, change func(), want time.Time) {
 			t.Helper()
 			change()
