@@ -233,7 +233,7 @@ func TestMemoryStore_ConcurrentSafe(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if i%100 == 99 {
+				if i%500 == 499 {
 					if err := s.Delete(context.Background(), []string{fmt.Sprint(w, i), fmt.Sprint(w, i-1)}); err != nil {
 						t.Error(err)
 					}
@@ -242,7 +242,7 @@ func TestMemoryStore_ConcurrentSafe(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	if want := 1 + 2*(2000-40); s.Len() != want {
+	if want := 1 + 2*(2000-8); s.Len() != want {
 		t.Errorf("%d users, want %d", s.Len(), want)
 	}
 	close(done)

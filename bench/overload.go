@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 	overloadSlots       = 8
 	overloadQueue       = 4
 	overloadRate        = 16_000
-	overloadUnloaded    = 400 // requests a second without overload
+	overloadUnloaded    = 4 // connections without overload: fewer than slots, so that none waits
 	overloadConnections = 64
 	overloadAnswers     = 1400 // a second, at least
 )
@@ -82,7 +83,7 @@ func overloadServer(args []string) error {
 }
 
 // overload compares a server under ten times the load that it can serve with the same
-// server under a quarter of that load.
+// server under half of what it can serve.
 func (b *bench) overload(ctx context.Context) (err error) {
 	name := "overload: 16,000 requests/s for 1,600/s"
 	if !b.selected(name) {
@@ -145,7 +146,7 @@ type overloadFigures struct {
 
 // add measures one round.
 func (f *overloadFigures) add(ctx context.Context, server *process, length time.Duration, requests [][]byte) error {
-	unloaded, err := openLoop(ctx, server.ready, overloadConnections, overloadUnloaded, max(length/5, time.Second), requests)
+	unloaded, err := calmLatencies(ctx, server.ready, overloadUnloaded, max(length/5, time.Second), requests)
 	if err != nil {
 		return err
 	}
@@ -221,6 +222,28 @@ func offer(ctx context.Context, address string, connections int, rate float64, l
 		}
 	})
 	return outcomes, time.Since(start), err
+}
+
+// calmLatencies returns the nanoseconds of each answer, if each connection sends its
+// next request when the one before is answered. Unlike in an open loop, a pause of this
+// program makes no burst, which the server could refuse.
+func calmLatencies(ctx context.Context, address string, connections int, length time.Duration, requests [][]byte) (latencies []int64, err error) {
+	var mu sync.Mutex
+	start := time.Now()
+	err = onConnections(ctx, address, connections, func(c *client) error {
+		for i := 0; time.Since(start) < length && ctx.Err() == nil; i++ {
+			sent := time.Now()
+			if err := c.do(requests[i%len(requests)], nil); err != nil {
+				return err
+			}
+			took := int64(time.Since(sent))
+			mu.Lock()
+			latencies = append(latencies, took)
+			mu.Unlock()
+		}
+		return ctx.Err()
+	})
+	return latencies, err
 }
 
 // status sends a request and returns the status of the answer: 200, or 429 or 503 with
