@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -85,4 +86,49 @@ func TestReadBody(t *testing.T) {
 	if _, err := serve.ReadBody(0); err == nil || err.Error() != "serve: request bodies of at most 0 bytes: want a positive number" {
 		t.Errorf("ReadBody(0): %v", err)
 	}
+}
+
+// TestReadBody_slowClient: a client that sends its body slowly takes no slot, and one
+// that closes its connection leaves the queue.
+func TestReadBody_slowClient(t *testing.T) {
+	wrap, err := serve.ReadBody(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustConcurrency(t, 1, 1, time.Hour)
+	busy, free := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(wrap(c.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			close(busy)
+			<-free
+		}
+	}))))
+	defer server.Close()
+	send := func(text string) net.Conn {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	const head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+	defer send(head + "12345").Close() // and never the rest
+	answer, err := http.Post(server.URL, "text/plain", strings.NewReader("0123456789"))
+	if err != nil || answer.StatusCode != 200 {
+		t.Errorf("beside a slow client: %v, %v, want 200", answer, err)
+	}
+	defer send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n").Close()
+	<-busy
+	waiting := send(head + "0123456789")
+	for c.Queued() != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	_ = waiting.Close()
+	for c.Queued() != 0 { // or the test's own time limit ends it
+		time.Sleep(time.Millisecond)
+	}
+	close(free)
 }

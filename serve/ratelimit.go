@@ -16,14 +16,14 @@ import (
 
 // A RateLimit limits how often each caller may send a request. A caller is the
 // [Identity] of the request, by name, or where there is none its client address, see
-// [ClientAddress]; the addresses of one IPv6 network of 64 bits are one caller. It is
-// safe for concurrent use.
+// [ClientAddress]; the addresses of one IPv6 network of 64 bits are one caller, and
+// so are all clients on a Unix socket. It is safe for concurrent use.
 //
 // The rule is the generic cell rate algorithm of ITU-T I.371: a caller who was away
 // for long may send a burst at once, and then one request each time 1/rate has
 // passed. A refused request does not count.
 //
-// The times of the callers are in a table of fixed size, 17 bytes for each. A caller
+// The times of the callers are in a table of fixed size, 18 bytes for each. A caller
 // has a place in it until all of its burst has come back, which nobody can take. A
 // hash with a random seed gives each caller one of many groups of eight places;
 // callers who find their group taken share one more place of that group until one is

@@ -256,11 +256,17 @@ func TestRateLimit_exact(t *testing.T) {
 func BenchmarkRateLimit(b *testing.B) {
 	plain := &sender{handler: okHandler, request: requestFrom("192.0.2.1:1"), header: http.Header{}}
 	limited := newSender(mustRateLimit(b, 1e6, 1e6))
-	limited.request.RemoteAddr = "192.0.2.1:1"
+	var addresses [64]string // of callers who together stay within the limit
+	for i := range addresses {
+		addresses[i] = fmt.Sprintf("192.0.2.%d:1", i)
+	}
 	for name, s := range map[string]*sender{"plain": plain, "limited": limited} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
+			i := 0
 			for b.Loop() {
+				i++
+				s.request.RemoteAddr = addresses[i%len(addresses)]
 				s.handler.ServeHTTP(s, s.request)
 			}
 		})
