@@ -44,7 +44,7 @@ var roles = map[string]func(args []string) error{
 	childArg: child,
 	onceArg:  func(args []string) error { return once(os.Stdout, args) },
 
-	timingArg: func(args []string) error { return timing(os.Stdout, args) },
+	timingArg:   func(args []string) error { return timing(os.Stdout, args) },
 	overloadArg: overloadServer,
 }
 

@@ -94,7 +94,7 @@ func Authenticate(free func(*http.Request) bool, authenticators ...Authenticator
 			case free != nil && free(r):
 				next.ServeHTTP(w, r)
 			default:
-				refuse(w, r, http.StatusUnauthorized)
+				deny(w, r, http.StatusUnauthorized)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func RequireRole(role Role) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if has := IdentityOf(r.Context()).Role; has != role && has != Admin {
-				refuse(w, r, http.StatusForbidden)
+				deny(w, r, http.StatusForbidden)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -140,17 +140,21 @@ func RequireRole(role Role) func(http.Handler) http.Handler {
 	}
 }
 
-// refuse answers with 401 or 403, in the form of the protocol that the client speaks,
-// and for all causes alike.
-func refuse(w http.ResponseWriter, r *http.Request, status int) {
+// deny answers with 401 or 403, for all causes alike.
+func deny(w http.ResponseWriter, r *http.Request, status int) {
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = []string{`Bearer`, `Basic realm="basket", charset="UTF-8"`}
 	}
+	refuse(w, r, status, http.StatusText(status))
+}
+
+// refuse answers with an error in the form of the protocol that the client speaks.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	field := "detail"
 	if strings.HasPrefix(r.URL.Path, "/v2/") || r.URL.Path == "/v2" { // the Open Inference Protocol
 		field = "error"
 	}
-	writeJSON(w, status, map[string]string{field: http.StatusText(status)})
+	writeJSON(w, status, map[string]string{field: text})
 }
 
 // credentialOf returns the credential of a request, or "".

@@ -70,7 +70,7 @@ func Protect(p Protection) func(http.Handler) http.Handler {
 			id, status, cause := c.check(r)
 			if cause != nil {
 				c.report(r, cause)
-				refuse(w, r, status)
+				deny(w, r, status)
 				return
 			}
 			if id != (Identity{}) {
