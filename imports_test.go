@@ -37,6 +37,7 @@ var importRules = map[string][]string{
 	"./serve":           {"."},
 	"./repository":      {"."},
 	"./routing":         {"."},
+	"./drift":           {"."},
 	"./examples/server": {".", "./basketparquet", "./serve"},
 	"./examples/embed":  {".", "./serve"},
 	"./examples/canary": {".", "./repository"},
