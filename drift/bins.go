@@ -38,7 +38,7 @@ func newColumn(name string, values []float64, nulls int64, bins int) Column {
 // has about the same number of values, except that equal values are in one bin, and has
 // at least a fifth of that number, so that the chi-square distribution is a fair
 // approximation. If there are no more different values than bins, each value that is
-// not rare has a bin.
+// not rare has a bin. If there are two values, there are two bins.
 func cuts(sorted []float64, bins int) []float64 {
 	n := len(sorted)
 	least := (n + 5*bins - 1) / (5 * bins)
@@ -61,7 +61,28 @@ func cuts(sorted []float64, bins int) []float64 {
 			start = i
 		}
 	}
+	if len(found) == 0 && sorted[0] < sorted[n-1] { // nearly all are equal
+		found = append(found, nearestMedian(sorted))
+	}
 	return found
+}
+
+// nearestMedian returns the value where a second bin begins that makes the two as equal
+// as can be. Sorted values are not all equal.
+func nearestMedian(sorted []float64) float64 {
+	n := len(sorted)
+	i := n / 2
+	for i > 0 && sorted[i-1] == sorted[n/2] {
+		i--
+	}
+	next := n / 2
+	for next < n && sorted[next] == sorted[n/2] {
+		next++
+	}
+	if i == 0 || next < n && next-n/2 < n/2-i {
+		i = next
+	}
+	return sorted[i]
 }
 
 // different reports whether sorted has at most so many different values.

@@ -9,7 +9,8 @@
 //
 //	psi          population stability index: the sum over the bins of (r-c)*ln(r/c),
 //	             where r and c are the shares of reference and window. The rows
-//	             without a value are one more bin. A share of zero is replaced as
+//	             without a value are one more bin, and for a feature that was
+//	             constant the other values are two. A share of zero is replaced as
 //	             Evidently 0.7.23 does: by 0.0001, or, if the least other share is at
 //	             most that, by a millionth of the least share.
 //	js_distance  Jensen-Shannon distance with logarithms of base 2, from 0 to 1: the

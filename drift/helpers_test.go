@@ -120,4 +120,3 @@ func faultsOf(err error) []string {
 	}
 	return strings.Split(err.Error(), "\n")
 }
-

@@ -45,9 +45,17 @@ func finite(v float64) float64 {
 // psi returns the population stability index of a window with at least one row, and
 // the number of bins that it is of.
 func psi(ref *Column, c *counts) (index float64, bins int) {
-	r, w := make([]float64, 0, maxBins+1), make([]float64, 0, maxBins+1)
+	r, w := make([]float64, 0, maxBins+2), make([]float64, 0, maxBins+2)
 	for b := range ref.Counts {
 		r, w = append(r, float64(ref.Counts[b])), append(w, float64(c.Bins[b]))
+	}
+	if len(r) == 1 { // a constant
+		w[0] -= float64(c.Below + c.Above)
+		for _, outside := range []uint64{c.Below, c.Above} {
+			if outside > 0 {
+				r, w = append(r, 0), append(w, float64(outside))
+			}
+		}
 	}
 	if ref.Nulls > 0 || c.Nulls > 0 {
 		r, w = append(r, float64(ref.Nulls)), append(w, float64(c.Nulls))
