@@ -95,13 +95,20 @@ func event(values []float64, prediction float64, at time.Time) basket.ModelEvent
 	}}}
 }
 
-var profileModel = func() string {
+// loadedModel is the model of modelFile, and profileModel its String.
+var (
+	loadedModel  = mustLoad()
+	profileModel = loadedModel.String()
+	marginOption = basket.WithMargin()
+)
+
+func mustLoad() *basket.FileModel {
 	m, err := basket.LoadModel(modelFile)
 	if err != nil {
-		return err.Error()
+		panic(err)
 	}
-	return m.String()
-}()
+	return m
+}
 
 // predict returns the model's predictions of rows.
 func predict(t testing.TB, m basket.Model, rows [][]float64) []float64 {
@@ -111,12 +118,4 @@ func predict(t testing.TB, m basket.Model, rows [][]float64) []float64 {
 		t.Fatal(err)
 	}
 	return predictions
-}
-
-// faultsOf returns the texts of the errors that were joined to err.
-func faultsOf(err error) []string {
-	if err == nil {
-		return nil
-	}
-	return strings.Split(err.Error(), "\n")
 }
