@@ -65,7 +65,7 @@ func WithWindows(n int) MonitorOption { return func(c *config) { c.windows = n }
 func WithThreshold(psi float64) MonitorOption { return func(c *config) { c.threshold = psi } }
 
 // WithMinRows sets how many rows a window needs to be judged, from 100 to 1e9; 500 is the
-// default.
+// default. With fewer, features that nearly always have the same value give false alarms.
 func WithMinRows(n int) MonitorOption { return func(c *config) { c.minRows = n } }
 
 // NewMonitor returns a Monitor that compares with a profile. The error joins the faults of
@@ -96,7 +96,7 @@ func NewMonitor(p *Profile, opts ...MonitorOption) (*Monitor, error) {
 	// different memory as long as there are no more than stripes. Counters are atomic
 	// because this is no promise.
 	m.tokens.New = func() any {
-		stripe := int(m.next.Add(1)) % m.stripes
+		stripe := int(m.next.Add(1) % uint32(m.stripes))
 		return &stripe
 	}
 	m.state.Store(newState(p))

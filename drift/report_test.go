@@ -67,35 +67,32 @@ func TestReport_pricesTimes1_3(t *testing.T) {
 // checks the chi-square quantiles too.
 func TestReport_falseAlarms(t *testing.T) {
 	const windows, rows = 1000, 1000
-	for _, test := range []struct {
-		threshold float64
-		alarms    int // at most
-		above     [2]int
-	}{
-		{0.1, 2, [2]int{0, 0}},
-		{1e-6, 2, [2]int{1, 20}}, // 5 are expected of 5,000
-	} {
-		m := newMonitor(t, newProfile(t, newRows(1, 20_000)), drift.WithWindows(windows), drift.WithThreshold(test.threshold))
-		r := rand.New(rand.NewPCG(7, 8))
-		for window := range windows {
-			serve(t, m, r, window, rows, 1)
-		}
-		above, alarms, judged := 0, 0, 0
-		for _, c := range m.Report(at(windows)).Routes[0].Columns {
-			for i, w := range c.Windows {
-				judged++
-				if w.Above {
-					above++
-					if i > 0 && c.Windows[i-1].Above {
-						alarms++
-					}
+	m := newMonitor(t, newProfile(t, newRows(1, 20_000)), drift.WithWindows(windows), drift.WithThreshold(1e-6))
+	r := rand.New(rand.NewPCG(7, 8))
+	for window := range windows {
+		serve(t, m, r, window, rows, 1)
+	}
+	above, alarms, judged, aboveDefault := 0, 0, 0, 0
+	for _, c := range m.Report(at(windows)).Routes[0].Columns {
+		for i, w := range c.Windows {
+			judged++
+			if w.PSI > 0.1 {
+				aboveDefault++
+			}
+			if w.Above {
+				above++
+				if i > 0 && c.Windows[i-1].Above {
+					alarms++
 				}
 			}
 		}
-		t.Logf("threshold %v: %d of %d windows above, %d alarms", test.threshold, above, judged, alarms)
-		if judged != 5*windows || above < test.above[0] || above > test.above[1] || alarms > test.alarms {
-			t.Errorf("threshold %v: %d of %d windows above, %d alarms: want %v of %d and at most %d", test.threshold, above, judged, alarms, test.above, 5*windows, test.alarms)
-		}
+	}
+	t.Logf("%d of %d windows above the least threshold, %d alarms; %d above 0.1", above, judged, alarms, aboveDefault)
+	if judged != 5*windows || above < 1 || above > 20 { // 5 are expected
+		t.Errorf("%d of %d windows above the least threshold, want 1 to 20 of %d", above, judged, 5*windows)
+	}
+	if alarms > 2 || aboveDefault > 2 {
+		t.Errorf("%d alarms, %d windows above the default threshold: want at most 2", alarms, aboveDefault)
 	}
 }
 

@@ -46,7 +46,7 @@ func (c *driftCmd) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("%s: %w", c.Log, err)
 	}
 	if log.unreadable > 0 {
-		fmt.Fprintf(t.err, "%s: %d lines are left out, the first is line %d: %s\n", printable(c.Log), log.unreadable, log.firstLine, printable(log.first.Error()))
+		fmt.Fprintf(t.err, "%s: lines left out: %d, the first is line %d: %s\n", printable(c.Log), log.unreadable, log.firstLine, printable(log.first.Error()))
 	}
 	report := monitor.Report(log.last.Add(c.Window)) // the log has ended, so all windows are over
 	if c.Route != "" {
@@ -204,7 +204,7 @@ func readPrediction(line []byte, features []string) (e basket.ModelEvent, ok boo
 	return e, true, nil
 }
 
-// writeReport writes a report for people, in lines of at most some 100 characters.
+// writeReport writes a report for people, in lines of at most 100 characters or so.
 func writeReport(out io.Writer, report *drift.Report, profile *drift.Profile) error {
 	w := bufio.NewWriter(out)
 	fmt.Fprintf(w, "%s: model %.60s, %d rows of reference\n", report.Verdict, printable(report.Model), profile.Rows)
@@ -251,8 +251,9 @@ func writeColumn(w io.Writer, c *drift.ColumnReport, ref *drift.Column, minRows 
 		fmt.Fprintf(w, " since %s", c.Since.Format(time.RFC3339))
 	}
 	fmt.Fprintf(w, "; %d of %d windows are above their thresholds\n", above, len(c.Windows))
-	fmt.Fprintf(w, "  window of %s: %d rows, PSI %.4g (threshold %.4g), Jensen-Shannon %.4g, KS %.4g,\n", shown.Start.Format(time.RFC3339), shown.Rows, shown.PSI, shown.Threshold, shown.JSDistance, shown.KS)
-	fmt.Fprintf(w, "  Wasserstein %.4g, missing %.2f %%, out of range %.2f %%, mean %.6g (%+.3g std)\n", shown.Wasserstein, 100*shown.NullRate, 100*shown.OutOfRange, shown.Mean, shown.MeanShift)
+	fmt.Fprintf(w, "  window of %s: %d rows, PSI %.4g (threshold %.4g)\n", shown.Start.Format(time.RFC3339), shown.Rows, shown.PSI, shown.Threshold)
+	fmt.Fprintf(w, "  Jensen-Shannon %.4g, KS %.4g, Wasserstein %.4g\n", shown.JSDistance, shown.KS, shown.Wasserstein)
+	fmt.Fprintf(w, "  missing %.2f %%, out of range %.2f %%, mean %.6g (%+.3g std)\n", 100*shown.NullRate, 100*shown.OutOfRange, shown.Mean, shown.MeanShift)
 	writeHistogram(w, shown, ref)
 }
 
