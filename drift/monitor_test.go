@@ -323,3 +323,27 @@ func TestMonitor_ConcurrentSafe(t *testing.T) {
 		t.Errorf("%d rows, want %d", rows, goroutines*events)
 	}
 }
+
+// TestMonitor_window_ConcurrentSafe counts events that begin a window together.
+func TestMonitor_window_ConcurrentSafe(t *testing.T) {
+	const windows, goroutines = 300, 4
+	m := newMonitor(t, newProfile(t, newRows(1, 100)), drift.WithWindows(windows))
+	row := newRows(2, 1)[0]
+	for window := range windows {
+		var ready, group sync.WaitGroup
+		ready.Add(goroutines)
+		for range goroutines {
+			group.Go(func() {
+				ready.Done()
+				ready.Wait()
+				m.LogModel(t.Context(), event(row, 1, at(window)))
+			})
+		}
+		group.Wait()
+	}
+	for _, w := range m.Report(at(windows)).Routes[0].Columns[0].Windows {
+		if w.Rows != goroutines {
+			t.Errorf("window of %v: %d rows, want %d", w.Start, w.Rows, goroutines)
+		}
+	}
+}

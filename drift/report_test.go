@@ -183,6 +183,11 @@ func TestReport_otherModel(t *testing.T) {
 	if diff := cmp.Diff(want, verdicts(5)); diff != "" {
 		t.Errorf("margins: -want +got\n%s", diff)
 	}
+	log(5, profileModel)
+	want[4], want[5] = "main prediction too few rows", "next prediction too few rows"
+	if diff := cmp.Diff(want, verdicts(6)); diff != "" {
+		t.Errorf("one window of the profile's model again: -want +got\n%s", diff)
+	}
 }
 
 func TestMonitor_EachColumn(t *testing.T) {

@@ -37,6 +37,12 @@ func TestSnapshot_Merge(t *testing.T) {
 		whole.LogModel(t.Context(), e)
 		replicas[i].LogModel(t.Context(), e)
 	}
+	for i := range 3 { // too late
+		e := event(newRow(r), 1, at(i-96)) // in the place of at(i)
+		e.Route = fmt.Sprint("route", i)
+		whole.LogModel(t.Context(), e)
+		replicas[i].LogModel(t.Context(), e)
+	}
 	sum := replicas[2].Snapshot()
 	for _, replica := range replicas[:2] {
 		var text bytes.Buffer

@@ -112,6 +112,8 @@ def main():
         case("nulls in the window only", reference, np.clip(nulls(within, 0.01), reference.min(), None), deciles),
         case("one bin only", reference, np.full(600, deciles[3]), deciles),
         case("a bin for each value", counts, more, [1, 2, 3, 4, 5, 6], exact=True),
+        case("a bin for each value, some below the minimum", counts + 2, np.append(more, [-1.5, -3, 0]) + 1, [3, 4, 5, 6, 7, 8], exact=True),
+        case("few rows of the reference in a bin, no nulls", np.append(prices(30000), 10000.0), nulls(prices(600), 0.1), [10, 20, 40, 9000]),
         case("few rows of the reference in a bin", np.append(prices(30000), 10000.0), prices(600), [10, 20, 40, 9000]),
         case("a constant reference, other values", np.full(1000, 3.0), np.repeat([3.0, 4.0], 300), []),
         case("a constant reference, values on both sides", np.full(1000, 3.0), np.repeat([3.0, 4.0, 2.0, np.nan], 150), []),
