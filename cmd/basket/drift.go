@@ -60,7 +60,7 @@ func (c *driftCmd) Run(ctx context.Context, t terminal) error {
 		e.SetIndent("", "  ")
 		return e.Encode(report)
 	}
-	return writeReport(t.out, report, profile)
+	return writeDriftReport(t.out, report, profile)
 }
 
 // A predictionLog is what was read of a model log.
@@ -204,8 +204,8 @@ func readPrediction(line []byte, features []string) (e basket.ModelEvent, ok boo
 	return e, true, nil
 }
 
-// writeReport writes a report for people, in lines of at most 100 characters or so.
-func writeReport(out io.Writer, report *drift.Report, profile *drift.Profile) error {
+// writeDriftReport writes a report for people, in lines of at most 100 characters or so.
+func writeDriftReport(out io.Writer, report *drift.Report, profile *drift.Profile) error {
 	w := bufio.NewWriter(out)
 	fmt.Fprintf(w, "%s: model %.60s, %d rows of reference\n", report.Verdict, printable(report.Model), profile.Rows)
 	if report.Late > 0 {
