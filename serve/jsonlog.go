@@ -24,8 +24,8 @@ import (
 // invalid requests and unknown users, ERROR for other failures. The msg of events
 // outside a request is their message, or "error". Absent are the time if it is zero,
 // user_id if it is left out (see [UserIDs]), model_id if the model has none,
-// request_id without [RequestID], and client, the name of the API key, without
-// [Authenticate]. A shadow's line has "shadow":true. The type of an error is
+// request_id without [RequestID], trace_id without [WithTraceID], and client, the name
+// of the API key, without [Authenticate]. A shadow's line has "shadow":true. The type of an error is
 // UserNotFound, PredictionError or UnexpectedError.
 //
 // The time is RFC 3339 with nanoseconds and the zone of the event. Numbers are the
@@ -142,6 +142,9 @@ func appendJSONFeatures(b []byte, e *basket.ModelEvent) []byte {
 func appendJSONContext(ctx context.Context, b []byte) []byte {
 	if id := RequestIDOf(ctx); id != "" {
 		b = appendJSONField(b, `,"request_id":`, id)
+	}
+	if id := TraceIDOf(ctx); id != "" {
+		b = appendJSONField(b, `,"trace_id":`, id)
 	}
 	if client := IdentityOf(ctx).Name; client != "" {
 		b = appendJSONField(b, `,"client":`, client)

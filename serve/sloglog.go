@@ -84,6 +84,9 @@ func addContext(ctx context.Context, r *slog.Record) {
 	if id := RequestIDOf(ctx); id != "" {
 		r.AddAttrs(text("request_id", id))
 	}
+	if id := TraceIDOf(ctx); id != "" {
+		r.AddAttrs(text("trace_id", id))
+	}
 	if client := IdentityOf(ctx).Name; client != "" {
 		r.AddAttrs(text("client", client))
 	}
