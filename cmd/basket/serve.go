@@ -27,8 +27,9 @@ type serveCmd struct {
 	Addr  string        `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
 	Drain time.Duration `type:"setting" placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop (default 300ms on loopback, else 5s)."`
 
-	Log  logSettings  `embed:""`
-	Auth authSettings `embed:""`
+	Log       logSettings       `embed:""`
+	Auth      authSettings      `embed:""`
+	Telemetry telemetrySettings `embed:""`
 }
 
 // faults returns what is wrong with settings that depend on each other.
@@ -50,6 +51,7 @@ func (c *serveCmd) faults() (faults []error) {
 		fault("both --routes and --model-name: give one of them")
 	}
 	faults = append(faults, c.Log.faults()...)
+	faults = append(faults, c.Telemetry.faults()...)
 	return append(faults, c.Auth.faults(c.Addr)...)
 }
 
@@ -66,6 +68,7 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 		return printSettings(term.out, settings)
 	}
 	s := server{serveCmd: c, logEvent: func(string, error) {}}
+	droppedLines := func() int64 { return 0 }
 	if c.Log.Dir != "" {
 		report := func(err error) { fmt.Fprintln(term.err, err) }
 		logs, openErr := c.Log.open(report)
@@ -74,11 +77,16 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 		}
 		defer func() { err = errors.Join(err, logs.Close()) }()
 		serve.ReopenOnHangup(ctx, logs, report)
+		droppedLines = logs.Dropped
 		s.opts = append(s.opts, basket.WithServiceLogger(logs.Service), basket.WithModelLogger(logs.Model))
 		s.logEvent = func(message string, err error) {
 			logs.Service.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: message, Err: err})
 		}
 	}
+	if err := s.openTelemetry(ctx, droppedLines); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.telemetry.close()) }()
 	// What runs beside the server ends with it, and before the logs are closed.
 	background, stop := context.WithCancel(ctx)
 	defer s.background.Wait()

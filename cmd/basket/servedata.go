@@ -20,6 +20,7 @@ type dataFolder struct {
 	dir      string
 	meaning  basket.Meaning
 	logEvent func(message string, err error)
+	reloaded func(error)
 	store    *basket.MemoryStore
 	again    chan struct{} // has an element if the files should be read again
 
@@ -111,6 +112,9 @@ func (d *dataFolder) follow(ctx context.Context, background *sync.WaitGroup) {
 			case <-d.again:
 			}
 			err := d.reload(ctx)
+			if ctx.Err() == nil {
+				d.reloaded(err)
+			}
 			switch {
 			case err == nil:
 				d.logEvent(fmt.Sprintf("The data was read again: rows of %d users", d.store.Len()), nil)

@@ -108,8 +108,10 @@ func (s *server) accept(ctx context.Context, check, what string, a serve.Authent
 		defer mu.Unlock()
 		return degraded(fault)
 	}})
+	reloaded := s.reloads(check)
 	s.background.Go(func() {
 		_ = watch(ctx, func(err error) {
+			reloaded(err)
 			mu.Lock()
 			fault = err
 			mu.Unlock()

@@ -28,7 +28,7 @@ func servable(m *basket.FileModel) error {
 // openModels opens the folder of models. name is that of the model to serve, without
 // version, or empty if routes name the models.
 func (s *server) openModels() (models *repository.Repository, name string, err error) {
-	opts := []repository.Option{repository.WithCheck(servable), repository.WithServiceLogger(eventLogger(s.logEvent))}
+	opts := []repository.Option{repository.WithCheck(servable), repository.WithServiceLogger(s.countedEvents("models"))}
 	name, version, pinned := strings.Cut(s.ModelName, "@")
 	if pinned {
 		opts = append(opts, repository.WithPin(name, version))

@@ -22,6 +22,7 @@ type server struct {
 	checks         []serve.Check
 	background     sync.WaitGroup
 	authenticators []serve.Authenticator
+	telemetry      *serverTelemetry
 
 	data   *dataFolder
 	models *repository.Repository // nil with --model
@@ -31,7 +32,7 @@ type server struct {
 // start loads keys, models, routes and data, and listens. Its error joins the faults of
 // all of them. What it starts ends when ctx is done.
 func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.Handler, error) {
-	s.data = &dataFolder{dir: s.Data, meaning: meaning(s.Meaning), logEvent: s.logEvent, again: make(chan struct{}, 1)}
+	s.data = &dataFolder{dir: s.Data, meaning: meaning(s.Meaning), logEvent: s.logEvent, reloaded: s.reloads("data"), again: make(chan struct{}, 1)}
 	keysErr := s.loadKeys(ctx)
 	follow, modelErr := s.loadModels(ctx)
 	if err := errors.Join(keysErr, modelErr, s.data.check(ctx)); err != nil {
@@ -41,12 +42,16 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	if err := s.data.load(ctx, term); err != nil {
 		return nil, nil, err
 	}
-	p, err := basket.New(append(s.opts, basket.WithStore(s.data.store))...)
+	p, err := basket.New(append(s.opts, basket.WithStore(s.telemetry.recorder.Store(s.data.store)))...)
 	if err != nil {
 		return nil, nil, err
 	}
 	s.data.follow(ctx, &s.background)
 	follow(p)
+	s.observe()
+	if err := s.servePProf(ctx, term); err != nil {
+		return nil, nil, err
+	}
 	listener, err := net.Listen("tcp", s.Addr)
 	if err != nil {
 		return nil, nil, err
@@ -71,6 +76,7 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 	mux := http.NewServeMux()
 	mux.Handle("/livez", health)
 	mux.Handle("/readyz", health)
+	mux.Handle("/metrics", s.telemetry.Handler())
 	if s.routes != nil {
 		mux.Handle("/admin/routes", s.routes.Handler(p))
 		mux.Handle("/admin/shadows", s.routes.Shadows())
@@ -87,7 +93,7 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 			s.logEvent("Refused "+r.Method+" "+r.URL.Path, cause)
 		},
 	})
-	return serve.RequestID(protect(mux))
+	return s.telemetry.traced(serve.RequestID(protect(mux)))
 }
 
 // details describe the server to administrators.
@@ -170,7 +176,7 @@ func (s *server) addModel(m *basket.FileModel) {
 // openRoutes opens --routes.
 func (s *server) openRoutes(ctx context.Context) (err error) {
 	s.routes, err = routing.Open(ctx, s.Routes, s.models,
-		routing.WithDecoder(yamlToJSON), routing.WithServiceLogger(eventLogger(s.logEvent)),
+		routing.WithDecoder(yamlToJSON), routing.WithServiceLogger(s.countedEvents("routes")),
 		routing.WithClient(func(ctx context.Context) string { return serve.IdentityOf(ctx).Name }))
 	if err != nil {
 		return err
