@@ -46,6 +46,7 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -86,6 +87,11 @@ func New(ctx context.Context, version string, report func(error)) (*Telemetry, e
 		attribute.String("service.name", "basket"), attribute.String("service.version", version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	for _, kv := range described.Attributes() {
+		if !utf8.ValidString(string(kv.Key)) || !utf8.ValidString(kv.Value.String()) {
+			return nil, fmt.Errorf("telemetry: OTEL_RESOURCE_ATTRIBUTES or OTEL_SERVICE_NAME: %.64q: want UTF-8", string(kv.Key)+"="+kv.Value.String())
+		}
 	}
 	t := &Telemetry{registry: prometheus.NewRegistry(), report: report}
 	reader, err := otelprometheus.New(otelprometheus.WithRegisterer(t.registry), otelprometheus.WithoutScopeInfo())

@@ -35,7 +35,7 @@ func scrape(t *testing.T, tel *telemetry.Telemetry) []string {
 	if w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	return slices.DeleteFunc(strings.Split(strings.TrimSpace(w.Body.String()), "\n"), func(l string) bool { return l[0] == '#' })
+	return slices.DeleteFunc(strings.Split(strings.TrimSpace(w.Body.String()), "\n"), func(l string) bool { return strings.HasPrefix(l, "#") })
 }
 
 // TestTelemetry_functions: several functions make one metric.
@@ -126,6 +126,7 @@ func TestNew_environment(t *testing.T) {
 func FuzzNew(f *testing.F) {
 	f.Add("http://127.0.0.1:1", "otlp", "http/protobuf", "a=b")
 	f.Add("::", "none", "grpc", "%")
+	f.Add("", "", "", "a=%84")
 	f.Fuzz(func(t *testing.T, endpoint, exporter, protocol, attributes string) {
 		for name, value := range map[string]string{
 			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_TRACES_EXPORTER": exporter,
@@ -136,7 +137,7 @@ func FuzzNew(f *testing.F) {
 			}
 			t.Setenv(name, value)
 		}
-		tel, err := telemetry.New(t.Context(), "v1", func(error) {})
+		tel, err := telemetry.New(t.Context(), "v1", func(err error) { t.Error(err) })
 		if err == nil {
 			scrape(t, tel)
 			_ = tel.Shutdown(t.Context())
