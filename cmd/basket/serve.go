@@ -24,11 +24,16 @@ type serveCmd struct {
 	ModelName string `type:"setting" placeholder:"NAME" help:"Which of --models to serve, NAME or, to pin a version, NAME@VERSION; needed if there are several names."`
 	Routes    string `type:"setting" placeholder:"FILE" help:"YAML or JSON file of an experiment: which of --models answers which share of the users, and shadows. It is read again when it changes, and written by PUT /admin/routes."`
 
+	Profile string `type:"setting" placeholder:"FILE" help:"Reference of basket profile: GET /drift tells how far what is served is from it. Read again when it changes."`
+
+	DriftWindow time.Duration `type:"setting" positive:"" placeholder:"TIME" help:"Length of a window of --profile, from 1s to 168h (default 5m); drift is told after two windows in a row."`
+
 	Addr  string        `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
 	Drain time.Duration `type:"setting" placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop (default 300ms on loopback, else 5s)."`
 
 	Log       logSettings       `embed:""`
 	Auth      authSettings      `embed:""`
+	Limits    limitSettings     `embed:""`
 	Telemetry telemetrySettings `embed:""`
 }
 
@@ -47,9 +52,13 @@ func (c *serveCmd) faults() (faults []error) {
 		fault("--model-name chooses one of --models: give that, or leave it out")
 	case c.Models == "" && c.Routes != "":
 		fault("--routes names some of --models: give that, or leave it out")
+	case c.Profile == "" && c.DriftWindow != 0:
+		fault("--drift-window is of --profile: give that, or leave it out")
 	case c.Routes != "" && c.ModelName != "":
 		fault("both --routes and --model-name: give one of them")
 	}
+	_, limitsErr := c.Limits.build()
+	faults = append(faults, limitsErr)
 	faults = append(faults, c.Log.faults()...)
 	faults = append(faults, c.Telemetry.faults()...)
 	return append(faults, c.Auth.faults(c.Addr)...)
@@ -68,6 +77,9 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 		return printSettings(term.out, settings)
 	}
 	s := server{serveCmd: c, logEvent: func(string, error) {}}
+	if s.limits, err = c.Limits.build(); err != nil {
+		return err
+	}
 	droppedLines := func() int64 { return 0 }
 	if c.Log.Dir != "" {
 		report := func(err error) { fmt.Fprintln(term.err, err) }
@@ -97,10 +109,15 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 		return err
 	}
 	s.logEvent("API initialized successfully", nil)
-	fmt.Fprintf(term.out, "serving on http://%s\n", listener.Addr())
+	scheme := "http"
+	server := serve.NewServer(handler)
+	if s.tls != nil {
+		scheme, server.TLSConfig = "https", s.tls
+	}
+	fmt.Fprintf(term.out, "serving on %s://%s\n", scheme, listener.Addr())
 	drain := c.Drain
 	if drain == 0 {
 		drain = serve.Drain(listener.Addr())
 	}
-	return serve.Run(ctx, serve.NewServer(handler), listener, drain)
+	return serve.Run(ctx, server, listener, drain)
 }

@@ -23,7 +23,7 @@ func startServe(t *testing.T, args ...string) (url string, stop func() (code int
 		done <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), terminal{&out, &errs})
 	}()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if url = strings.TrimSpace(regexp.MustCompile(`http://[\d.:]+\d\n`).FindString(out.String())); url != "" {
+		if url = strings.TrimSpace(regexp.MustCompile(`https?://[\d.:]+\d\n`).FindString(out.String())); url != "" {
 			break
 		}
 		if time.Now().After(deadline) || len(done) > 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 
 	"github.com/basket-go/basket/cmd/basket/internal/tokens"
 	"github.com/basket-go/basket/serve"
@@ -70,7 +69,8 @@ func (s *server) loadKeys(ctx context.Context) error {
 	if a.KeyFile != "" {
 		keys, err := serve.LoadKeys(a.KeyFile)
 		if err == nil {
-			s.accept(ctx, "keys", "keys", keys, func(ctx context.Context, report func(error)) error {
+			s.authenticators = append(s.authenticators, keys)
+			s.follow(ctx, "keys", "keys", func(ctx context.Context, report func(error)) error {
 				return keys.Watch(ctx, a.KeyFile, watchInterval, report)
 			})
 		}
@@ -91,35 +91,10 @@ func (s *server) loadKeys(ctx context.Context) error {
 			RoleClaim: a.JWTRoleClaim, NameClaim: a.JWTNameClaim,
 		})
 		if err == nil {
-			s.accept(ctx, "jwks", "JSON Web Key Set", verifier, verifier.Watch)
+			s.authenticators = append(s.authenticators, verifier)
+			s.follow(ctx, "jwks", "JSON Web Key Set", verifier.Watch)
 		}
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
-}
-
-// accept adds an authenticator, whose changes watch follows.
-func (s *server) accept(ctx context.Context, check, what string, a serve.Authenticator, watch func(context.Context, func(error)) error) {
-	s.authenticators = append(s.authenticators, a)
-	var mu sync.Mutex
-	var fault error
-	s.checks = append(s.checks, serve.Check{Name: check, Do: func(context.Context) error {
-		mu.Lock()
-		defer mu.Unlock()
-		return degraded(fault)
-	}})
-	reloaded := s.reloads(check)
-	s.background.Go(func() {
-		_ = watch(ctx, func(err error) {
-			reloaded(err)
-			mu.Lock()
-			fault = err
-			mu.Unlock()
-			if err != nil {
-				s.logEvent("Failed to reload the "+what+"; what was loaded before is used", err)
-				return
-			}
-			s.logEvent("The "+what+" has been read again", nil)
-		})
-	})
 }

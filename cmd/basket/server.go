@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/drift"
 	"github.com/basket-go/basket/repository"
 	"github.com/basket-go/basket/routing"
 	"github.com/basket-go/basket/serve"
@@ -23,8 +25,12 @@ type server struct {
 	background     sync.WaitGroup
 	authenticators []serve.Authenticator
 	telemetry      *serverTelemetry
+	limits         limits
+	tls            *tls.Config    // nil without --tls-cert
+	monitor        *drift.Monitor // nil without --profile
 
 	data   *dataFolder
+	model  *basket.FileModel      // the only one, unless routes name them
 	models *repository.Repository // nil with --model
 	routes *routing.File          // nil without --routes
 }
@@ -35,20 +41,29 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	s.data = &dataFolder{dir: s.Data, meaning: meaning(s.Meaning), logEvent: s.logEvent, reloaded: s.reloads("data"), again: make(chan struct{}, 1)}
 	keysErr := s.loadKeys(ctx)
 	follow, modelErr := s.loadModels(ctx)
-	if err := errors.Join(keysErr, modelErr, s.data.check(ctx)); err != nil {
+	var profileErr error
+	if modelErr == nil {
+		profileErr = s.loadProfile(ctx)
+	}
+	if err := errors.Join(keysErr, s.loadCertificate(ctx), modelErr, profileErr, s.data.check(ctx)); err != nil {
 		return nil, nil, err
 	}
 	s.data.watch(ctx, &s.background)
 	if err := s.data.load(ctx, term); err != nil {
 		return nil, nil, err
 	}
-	p, err := basket.New(append(s.opts, basket.WithStore(s.telemetry.recorder.Store(s.data.store)))...)
+	store, err := s.Limits.limitedStore(s.data.store)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := basket.New(append(s.opts, basket.WithStore(s.telemetry.recorder.Store(store)))...)
 	if err != nil {
 		return nil, nil, err
 	}
 	s.data.follow(ctx, &s.background)
 	follow(p)
 	s.observe()
+	s.limits.observe(s.telemetry)
 	if err := s.servePProf(ctx, term); err != nil {
 		return nil, nil, err
 	}
@@ -81,11 +96,14 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 		mux.Handle("/admin/routes", s.routes.Handler(p))
 		mux.Handle("/admin/shadows", s.routes.Shadows())
 	}
-	mux.Handle("/", basket.NewHandler(p))
+	if s.monitor != nil {
+		mux.Handle("/drift", s.monitor)
+	}
+	mux.Handle("/", basket.NewHandler(p, basket.WithMaxBody(int64(s.Limits.MaxBody)), basket.WithMaxBatch(s.Limits.MaxBatch, int64(s.Limits.MaxBatchBody))))
 	host, _, _ := net.SplitHostPort(s.Addr) // net.Listen has accepted it
 	protect := serve.Protect(serve.Protection{
 		Authenticators: s.authenticators,
-		Free:           []string{"/status", "/livez", "/readyz"},
+		Free:           freePaths,
 		Admin:          adminPaths,
 		AdminWrites:    s.Auth.Admin,
 		Hosts:          []string{host},
@@ -93,7 +111,11 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 			s.logEvent("Refused "+r.Method+" "+r.URL.Path, cause)
 		},
 	})
-	return s.telemetry.traced(serve.RequestID(protect(mux)))
+	h := protect(s.limits.wrap(mux))
+	if s.limits.address != nil {
+		h = s.limits.address(h)
+	}
+	return s.telemetry.traced(serve.RequestID(serve.SecurityHeaders(h)))
 }
 
 // details describe the server to administrators.
@@ -167,6 +189,7 @@ func (s *server) loadModels(ctx context.Context) (follow func(*basket.Predictor)
 
 // addModel adds the only model.
 func (s *server) addModel(m *basket.FileModel) {
+	s.model = m
 	s.opts = append(s.opts, basket.WithModel(m))
 	if m.Info().NamesFrom == "default" {
 		s.logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(m.Features(), ", "), nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ import (
 //	key-file: FILE
 //
 // More tags: initial is the value if nothing is given, oneof lists the values that are
-// allowed, separated by commas, and secret masks the value where settings are printed.
+// allowed, separated by commas, positive refuses zero, and secret masks the value where settings are printed.
 // Faults are kept, so that all of them are told at once; kong, which would stop at the
 // first, only records the text of a flag.
 type setting struct {
@@ -115,7 +116,7 @@ func (s *setting) resolve(flags []string, lookup func(string) (string, bool), fi
 		faults = append(faults, s.set(strings.Split(text, ",")))
 	}
 	take := func(texts []string, source, place string) {
-		if err := s.set(texts); err != nil {
+		if err := cmp.Or(s.set(texts), s.checkPositive()); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", place, err))
 			return
 		}
@@ -201,6 +202,14 @@ func (s *setting) set(texts []string) error {
 	return nil
 }
 
+// checkPositive refuses a value that is given as zero.
+func (s *setting) checkPositive() error {
+	if s.tag.Has("positive") && s.target.IsZero() {
+		return errors.New("0: want more; leave the setting out for its default")
+	}
+	return nil
+}
+
 // secret reports whether the value is masked.
 func (s *setting) secret() bool { return s.tag.Has("secret") }
 
@@ -221,9 +230,10 @@ func printSettings(w io.Writer, list []setting) error {
 		if err != nil {
 			return err
 		}
-		// The configuration file cannot name itself, nor ask to be printed.
+		// The configuration file cannot name itself, nor ask to be printed, and what is
+		// not set has no value.
 		comment := ""
-		if s.name == configFlag || s.name == "print-config" {
+		if s.name == configFlag || s.name == "print-config" || s.source == "default" && s.target.IsZero() {
 			comment = "# "
 		}
 		if _, err := fmt.Fprintf(w, "%s%s: %s # %s\n", comment, s.name, strings.TrimSpace(string(text)), printable(s.source)); err != nil {

@@ -16,16 +16,23 @@
 //	basket_reloads_total                  basket_part, basket_outcome                                             basket.reloads
 //	basket_check_status                   basket_check                                                            basket.check.status
 //	basket_log_dropped_total              none                                                                    basket.log.dropped
+//	basket_requests_refused_total         basket_limit                                                            basket.requests.refused
+//	basket_requests_queued                none                                                                    basket.requests.queued
+//	basket_certificate_remaining_seconds  none                                                                    basket.certificate.remaining
+//	basket_drift_psi_ratio                basket_route, basket_column                                             basket.drift.psi
+//	basket_drift_null_rate_ratio          basket_route, basket_column                                             basket.drift.null_rate
+//	basket_drift_detected_ratio           basket_route, basket_column                                             basket.drift.detected
 //	go_goroutine_count                    none                                                                    go.goroutine.count
 //	go_memory_used_bytes                  none                                                                    go.memory.used
 //	target_info                           service_name, service_version and those of OTEL_RESOURCE_ATTRIBUTES
 //
 // basket_data_age_seconds is the time since the newest order in the data.
 // basket_reloads_total counts what was read again after the start: basket_part is
-// data, models, routes, keys or jwks, basket_outcome ok or failed. basket_check_status
+// data, models, routes, keys, jwks, tls or profile, basket_outcome ok or failed. basket_check_status
 // is 0 for a check of /readyz that works, 1 if it works with what it had before, and 2
 // if it fails. basket_log_dropped_total counts lines that did not fit into memory while
-// the disk was full or slow. Requests without a valid key or role are those with the
+// the disk was full or slow. basket_limit is rate or concurrency. The metrics of a limit,
+// of the certificate and of drift are there if the settings ask for them. Requests without a valid key or role are those with the
 // status 401 or 403.
 //
 // # Environment
