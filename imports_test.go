@@ -32,7 +32,7 @@ var importRules = map[string][]string{
 		"github.com/andybalholm/brotli", "github.com/klauspost/compress/gzip", "github.com/golang/snappy", "github.com/klauspost/compress/zstd",
 		"github.com/parquet-go/parquet-go/deprecated", "github.com/parquet-go/parquet-go/format", "github.com/pierrec/lz4/v4",
 	},
-	"./basketleaves":    {".", "./internal/forest", "./internal/lightgbm", "./internal/xgboost", "github.com/dmitryikh/leaves"},
+	"./basketleaves": {".", "./internal/forest", "./internal/lightgbm", "./internal/xgboost", "github.com/dmitryikh/leaves"},
 	"./basketotel": {
 		".", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/metric/noop",
 		"go.opentelemetry.io/otel/propagation", "go.opentelemetry.io/otel/trace",

@@ -14,38 +14,39 @@ func (t *Telemetry) Model(m basket.Model) basket.Model {
 	if m == nil {
 		return nil
 	}
-	w := &model{Model: m, t: t}
+	w := &model{Model: m}
 	switch m := m.(type) {
 	case *basket.FileModel:
 		if m == nil { // of a failed LoadModel; basket.New tells
 			return m
 		}
-		w.name(m.Info().ID)
+		w.describe(t, m.Info().ID)
 		return &fileModel{&explainer{w, m}, m}
 	case basket.Explainer:
-		w.name("")
+		w.describe(t, "")
 		return &explainer{w, m}
 	}
-	w.name("")
+	w.describe(t, "")
 	return w
 }
 
 type model struct {
 	basket.Model
-	t    *Telemetry
-	text string // of String
-	id   string // the attribute basket.model
+	text             string // of String
+	predict, explain *operation
 }
 
-// name sets text and id.
-func (m *model) name(id string) {
+// describe sets what is asked of the model once. Without an ID, its String is recorded.
+func (m *model) describe(t *Telemetry, id string) {
 	m.text = fmt.Sprintf("%T", m.Model)
 	if s, ok := m.Model.(fmt.Stringer); ok {
 		m.text = s.String()
 	}
-	if m.id = id; id == "" {
-		m.id = m.text
+	if id == "" {
+		id = m.text
 	}
+	m.predict = t.operation(t.model, "basket.model.predict", operationKey{model: id, operation: "predict"})
+	m.explain = t.operation(t.model, "basket.model.explain", operationKey{model: id, operation: "explain"})
 }
 
 // Outputs returns the number of predictions per row.
@@ -61,10 +62,9 @@ func (m *model) String() string { return m.text }
 
 // Predict predicts by the model.
 func (m *model) Predict(ctx context.Context, dst, rows []float64) (err error) {
-	ctx, c := m.t.start(ctx, "basket.model.predict")
-	c.size(len(dst) / max(m.Outputs(), 1))
+	ctx, c := m.predict.start(ctx, len(dst))
 	err = errUnfinished
-	defer func() { c.end(ctx, m.t.model, operationKey{m.id, "predict", kindOf(err)}) }()
+	defer func() { m.predict.end(ctx, c, err) }()
 	err = m.Model.Predict(ctx, dst, rows)
 	return err
 }
@@ -76,9 +76,9 @@ type explainer struct {
 
 // Explain explains by the model.
 func (m *explainer) Explain(ctx context.Context, dst, row []float64) (bias float64, err error) {
-	ctx, c := m.t.start(ctx, "basket.model.explain")
+	ctx, c := m.explain.start(ctx, 0)
 	err = errUnfinished
-	defer func() { c.end(ctx, m.t.model, operationKey{m.id, "explain", kindOf(err)}) }()
+	defer func() { m.explain.end(ctx, c, err) }()
 	bias, err = m.inner.Explain(ctx, dst, row)
 	return bias, err
 }
