@@ -20,7 +20,7 @@ type dataFolder struct {
 	dir      string
 	meaning  basket.Meaning
 	logEvent func(message string, err error)
-	reloaded func(error)
+	reloaded func(error) // counts readings; may be nil
 	store    *basket.MemoryStore
 	again    chan struct{} // has an element if the files should be read again
 
@@ -112,7 +112,7 @@ func (d *dataFolder) follow(ctx context.Context, background *sync.WaitGroup) {
 			case <-d.again:
 			}
 			err := d.reload(ctx)
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && d.reloaded != nil {
 				d.reloaded(err)
 			}
 			switch {
