@@ -57,6 +57,7 @@ type Predictor struct {
 	features       []string // of the store
 	serviceLoggers []guarded[ServiceLogger]
 	modelLoggers   []guarded[ModelLogger]
+	wrapModel      func(Model) Model // nil if models are called as they are
 
 	change sync.Mutex // held while routes is replaced
 	routes atomic.Pointer[routes]
@@ -73,7 +74,7 @@ func New(opts ...Option) (*Predictor, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features())}
+	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features()), wrapModel: c.wrapModel}
 	for _, l := range c.serviceLoggers {
 		p.serviceLoggers = append(p.serviceLoggers, guarded[ServiceLogger]{logger: l, panicked: new(atomic.Bool)})
 	}

@@ -49,6 +49,12 @@ func (p *Predictor) bind(r Route) (bound, error) {
 	if b.file, _ = r.Model.(*FileModel); b.file != nil {
 		b.id = b.file.info.ID
 	}
+	if p.wrapModel != nil {
+		if b.model = p.wrapModel(r.Model); isNil(b.model) {
+			return bound{}, fmt.Errorf("basket: %w: route %q: the function of WithModelWrapper returned no model", ErrInvalidConfig, r.Name)
+		}
+		b.file, _ = b.model.(*FileModel)
+	}
 	if slices.Equal(wanted, p.features) {
 		return b, nil
 	}

@@ -19,6 +19,7 @@ type config struct {
 	routes         []Route
 	serviceLoggers []ServiceLogger
 	modelLoggers   []ModelLogger
+	wrapModel      func(Model) Model
 }
 
 // WithStore sets where feature rows are read from. Required.
@@ -46,6 +47,14 @@ func WithServiceLogger(l ServiceLogger) Option {
 // WithModelLogger adds a logger of predictions.
 func WithModelLogger(l ModelLogger) Option {
 	return func(c *config) { c.modelLoggers = append(c.modelLoggers, l) }
+}
+
+// WithModelWrapper makes the Predictor call wrap(m) in place of each model m, also of
+// those that SetModel and SetRoutes give later: one that takes the time, for instance.
+// Predictions still name m, and their ModelID is m's. The features and outputs of both
+// must be the same, and what wrap returns should be an [Explainer] if m is one.
+func WithModelWrapper(wrap func(Model) Model) Option {
+	return func(c *config) { c.wrapModel = wrap }
 }
 
 // validate returns every fault of the options, joined, except those of the

@@ -4,7 +4,7 @@
 //
 //	t, err := basketotel.New(basketotel.WithMeters(meters), basketotel.WithTracers(tracers))
 //	p, err := basket.New(
-//		basket.WithStore(t.Store(store)), basket.WithModel(t.Model(model)),
+//		basket.WithStore(t.Store(store)), basket.WithModel(model), basket.WithModelWrapper(t.Model),
 //		basket.WithModelLogger(t), basket.WithServiceLogger(t),
 //	)
 //	h := t.Handler(basket.NewHandler(p))

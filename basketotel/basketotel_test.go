@@ -16,7 +16,6 @@ import (
 	"github.com/basket-go/basket/baskettest"
 	"github.com/basket-go/basket/serve"
 	"github.com/google/go-cmp/cmp"
-	"go.opentelemetry.io/otel/attribute"
 )
 
 const modelFile = "../testdata/models/lightgbm-regression/model.txt"
@@ -188,7 +187,7 @@ func newHandler(t *testing.T, tel *basketotel.Telemetry, routes ...basket.Route)
 	file := loadModel(t, "price@3")
 	opts := []basket.Option{basket.WithStore(tel.Store(newStore(t, file))), basket.WithModelLogger(tel), basket.WithServiceLogger(tel)}
 	if routes == nil {
-		opts = append(opts, basket.WithModel(tel.Model(file)))
+		opts = append(opts, basket.WithModel(file), basket.WithModelWrapper(tel.Model))
 	} else {
 		opts = append(opts, basket.WithRoutes("e", routes...))
 	}
@@ -197,24 +196,6 @@ func newHandler(t *testing.T, tel *basketotel.Telemetry, routes ...basket.Route)
 		t.Fatal(err)
 	}
 	return tel.Handler(basket.NewHandler(p))
-}
-
-// loggedModel returns the attribute basket.model of predictions by a wrapped model.
-func loggedModel(t *testing.T, tel *basketotel.Telemetry) string {
-	file := loadModel(t, "price@3")
-	p, err := basket.New(basket.WithStore(newStore(t, file)), basket.WithModel(tel.Model(file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	prediction, err := p.Predict(t.Context(), "nobody")
-	if !errors.Is(err, basket.ErrUserNotFound) {
-		t.Fatal(err)
-	}
-	if prediction.ModelID != "" {
-		return prediction.ModelID
-	}
-	set := attribute.NewSet(attribute.String("m", prediction.Model))
-	return set.Encoded(attribute.DefaultEncoder())[len("m="):]
 }
 
 func post(h http.Handler, method, path, body string, header ...string) int {
@@ -247,7 +228,6 @@ func TestTelemetry_metrics(t *testing.T) {
 		post(newHandler(t, tel, basket.Route{Name: "broken", Model: b, Weight: 1}, basket.Route{Name: "shadow", Model: loadModel(t, "next@1"), Shadow: true}),
 			"POST", "/predict", `{"user_id":"ann"}`)
 	}
-	label := loggedModel(t, tel)
 	want := map[string]int{
 		"http.server.active_requests{}": 0,
 
@@ -262,11 +242,11 @@ func TestTelemetry_metrics(t *testing.T) {
 		"http.server.request.duration{error.type=prediction_error,http.request.method=POST,http.response.status_code=500,http.route=/predict}": 2,
 		"http.server.request.duration{error.type=unavailable,http.request.method=POST,http.response.status_code=503,http.route=/predict}":      1,
 
-		"basket.predictions{basket.model=" + label + ",basket.route=default,basket.shadow=false}":                           4,
-		"basket.predictions{basket.model=" + label + ",basket.route=default,basket.shadow=false,error.type=user_not_found}": 2,
-		"basket.predictions{basket.model=next@1,basket.route=shadow,basket.shadow=true}":                                    3,
-		"basket.predictions{basket.model=broken,basket.route=broken,basket.shadow=false,error.type=prediction_error}":       2,
-		"basket.predictions{basket.model=broken,basket.route=broken,basket.shadow=false,error.type=unavailable}":            1,
+		"basket.predictions{basket.model=price@3,basket.route=default,basket.shadow=false}":                           4,
+		"basket.predictions{basket.model=price@3,basket.route=default,basket.shadow=false,error.type=user_not_found}": 2,
+		"basket.predictions{basket.model=next@1,basket.route=shadow,basket.shadow=true}":                              3,
+		"basket.predictions{basket.model=broken,basket.route=broken,basket.shadow=false,error.type=prediction_error}": 2,
+		"basket.predictions{basket.model=broken,basket.route=broken,basket.shadow=false,error.type=unavailable}":      1,
 
 		"basket.store.duration{basket.operation=row}":                           5,
 		"basket.store.duration{basket.operation=row,error.type=user_not_found}": 1,

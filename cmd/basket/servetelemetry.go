@@ -68,7 +68,7 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 	if t.recorder, err = basketotel.New(opts...); err != nil {
 		return errors.Join(err, t.close())
 	}
-	s.opts = append(s.opts, basket.WithModelLogger(t.recorder), basket.WithServiceLogger(t.recorder))
+	s.opts = append(s.opts, basket.WithModelLogger(t.recorder), basket.WithServiceLogger(t.recorder), basket.WithModelWrapper(t.recorder.Model))
 	t.Counter("basket.log.dropped", "Lines of the logs that were dropped.", "{line}", droppedLines)
 	t.Gauge("go.goroutine.count", "Goroutines.", "{goroutine}", func() float64 { return float64(runtime.NumGoroutine()) })
 	t.Gauge("go.memory.used", "Memory that the Go runtime has from the system and not returned.", "By", usedMemory)

@@ -11,6 +11,7 @@
 //	http_server_active_requests           none                                                                    http.server.active_requests
 //	basket_predictions_total              basket_route, basket_model, basket_shadow, error_type                   basket.predictions
 //	basket_store_duration_seconds         basket_operation, error_type                                            basket.store.duration
+//	basket_model_duration_seconds         basket_model, basket_operation                                          basket.model.duration
 //	basket_data_age_seconds               none                                                                    basket.data.age
 //	basket_data_users                     none                                                                    basket.data.users
 //	basket_reloads_total                  basket_part, basket_outcome                                             basket.reloads
