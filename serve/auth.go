@@ -62,18 +62,28 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, credential string) (Identity, error)
 }
 
-type identityKey struct{}
-
 // IdentityOf returns the client of a request that has passed [Authenticate], by the
 // request's context, or the zero Identity.
 func IdentityOf(ctx context.Context) Identity {
-	id, _ := ctx.Value(identityKey{}).(Identity)
-	return id
+	if info := infoOf(ctx); info != nil {
+		return info.identity
+	}
+	return Identity{}
 }
 
 // WithIdentity returns a context for which [IdentityOf] returns id.
 func WithIdentity(ctx context.Context, id Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, id)
+	return withInfo(ctx, func(info *requestInfo) { info.identity = id })
+}
+
+// identified returns a request whose context has an identity. If [RequestID] has run it
+// is r itself: nobody else reads the request before its handler runs.
+func identified(r *http.Request, id Identity) *http.Request {
+	if info := infoOf(r.Context()); info != nil {
+		info.identity = id
+		return r
+	}
+	return r.WithContext(WithIdentity(r.Context(), id))
 }
 
 // Authenticate passes on the requests of clients that one of the authenticators
@@ -90,7 +100,7 @@ func Authenticate(free func(*http.Request) bool, authenticators ...Authenticator
 			id, err := identify(r, authenticators)
 			switch {
 			case err == nil:
-				next.ServeHTTP(w, r.WithContext(WithIdentity(r.Context(), id)))
+				next.ServeHTTP(w, identified(r, id))
 			case free != nil && free(r):
 				next.ServeHTTP(w, r)
 			default:

@@ -74,7 +74,7 @@ func Protect(p Protection) func(http.Handler) http.Handler {
 				return
 			}
 			if id != (Identity{}) {
-				r = r.WithContext(WithIdentity(r.Context(), id))
+				r = identified(r, id)
 			}
 			next.ServeHTTP(w, r)
 		})

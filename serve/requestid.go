@@ -9,18 +9,43 @@ import (
 // maxRequestID is the length of the longest request ID that is taken from a client.
 const maxRequestID = 128
 
-type requestIDKey struct{}
+// A requestInfo is what the wrappers of this package tell about a request. One value in
+// the context has all of it, because each further value costs a copy of the request.
+type requestInfo struct {
+	id, traceID string
+	identity    Identity
+}
+
+type requestInfoKey struct{}
+
+// infoOf returns what is known of a request, or nil.
+func infoOf(ctx context.Context) *requestInfo {
+	info, _ := ctx.Value(requestInfoKey{}).(*requestInfo)
+	return info
+}
+
+// withInfo returns a context with what ctx has, changed by f.
+func withInfo(ctx context.Context, f func(*requestInfo)) context.Context {
+	info := &requestInfo{}
+	if known := infoOf(ctx); known != nil {
+		*info = *known
+	}
+	f(info)
+	return context.WithValue(ctx, requestInfoKey{}, info)
+}
 
 // RequestIDOf returns the ID of a request that has passed [RequestID], by the
 // request's context, or "".
 func RequestIDOf(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	if info := infoOf(ctx); info != nil {
+		return info.id
+	}
+	return ""
 }
 
 // WithRequestID returns a context for which [RequestIDOf] returns id.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
+	return withInfo(ctx, func(info *requestInfo) { info.id = id })
 }
 
 // RequestID passes on each request with an ID in its context, and answers with the

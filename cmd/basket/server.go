@@ -88,18 +88,15 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 				s.logEvent("Not ready: "+check, err)
 			}
 		}))
-	mux := http.NewServeMux()
-	mux.Handle("/livez", health)
-	mux.Handle("/readyz", health)
-	mux.Handle("/metrics", s.telemetry.Handler())
+	others := map[string]http.Handler{"/livez": health, "/readyz": health, "/metrics": s.telemetry.Handler()}
 	if s.routes != nil {
-		mux.Handle("/admin/routes", s.routes.Handler(p))
-		mux.Handle("/admin/shadows", s.routes.Shadows())
+		others["/admin/routes"] = s.routes.Handler(p)
+		others["/admin/shadows"] = s.routes.Shadows()
 	}
 	if s.monitor != nil {
-		mux.Handle("/drift", s.monitor)
+		others["/drift"] = s.monitor
 	}
-	mux.Handle("/", basket.NewHandler(p, basket.WithMaxBody(int64(s.Limits.MaxBody)), basket.WithMaxBatch(s.Limits.MaxBatch, int64(s.Limits.MaxBatchBody))))
+	predict := basket.NewHandler(p, basket.WithMaxBody(int64(s.Limits.MaxBody)), basket.WithMaxBatch(s.Limits.MaxBatch, int64(s.Limits.MaxBatchBody)))
 	host, _, _ := net.SplitHostPort(s.Addr) // net.Listen has accepted it
 	protect := serve.Protect(serve.Protection{
 		Authenticators: s.authenticators,
@@ -111,11 +108,23 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 			s.logEvent("Refused "+r.Method+" "+r.URL.Path, cause)
 		},
 	})
-	h := protect(s.limits.wrap(mux))
+	h := protect(s.limits.wrap(exactPaths(others, predict)))
 	if s.limits.address != nil {
 		h = s.limits.address(h)
 	}
 	return s.telemetry.traced(serve.RequestID(serve.SecurityHeaders(h)))
+}
+
+// exactPaths serves some paths by handlers of their own, and all others by another. All
+// paths are exact, so a lookup does what http.ServeMux does more slowly.
+func exactPaths(handlers map[string]http.Handler, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := handlers[r.URL.Path]; h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // details describe the server to administrators.
