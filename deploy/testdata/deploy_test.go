@@ -97,7 +97,7 @@ func documentedLabels(t *testing.T, metric string) string {
 // server gives, and has the labels that it names.
 func TestQueries_metricsExist(t *testing.T) {
 	url := startServer(t)
-	ask(t, "POST", url+"/predict", `{"user_id":"nobody"}`)
+	ask(t, "POST", url+"/predict", `{"user_id":"`+demoUser+`"}`)
 	names := map[string]bool{}
 	for _, s := range scrape(t, url) {
 		names[string(s.Metric["__name__"])] = true
@@ -197,8 +197,8 @@ func TestQueries_server(t *testing.T) {
 	values := map[string]*series{}
 	const minutes = 20
 	for i := range minutes {
-		for range 3 {
-			ask(t, "POST", url+"/predict", `{"user_id":"nobody"}`)
+		for _, user := range []string{demoUser, demoUser, "nobody"} {
+			ask(t, "POST", url+"/predict", `{"user_id":"`+user+`"}`)
 		}
 		for _, s := range scrape(t, url) {
 			key := s.Metric.String()

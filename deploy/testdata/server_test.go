@@ -16,7 +16,11 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-const demo = "../../examples/server/demo"
+// The demo shop and one of its users.
+const (
+	demo     = "../../examples/server/demo"
+	demoUser = "0cad47d6c469dc763adb1d206463099d94102e680eb2815de5d0ae055bdd72e2f2df884c327bfffbbefed72720bb6ec523e244912bf26aa78f5fe7d7ab893bc7"
+)
 
 // command builds the command, once, and returns its path.
 var command = sync.OnceValues(func() (string, error) {
