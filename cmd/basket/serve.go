@@ -98,7 +98,7 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 	if err := s.openTelemetry(ctx, droppedLines); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.telemetry.close()) }()
+	defer s.telemetry.close()
 	// What runs beside the server ends with it, and before the logs are closed.
 	background, stop := context.WithCancel(ctx)
 	defer s.background.Wait()

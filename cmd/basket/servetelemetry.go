@@ -50,6 +50,7 @@ const exportLimit = 2 * time.Second
 type serverTelemetry struct {
 	*telemetry.Telemetry
 	recorder *basketotel.Telemetry
+	report   func(error)
 }
 
 // openTelemetry starts the exporters, whose faults go to the service log; the caller
@@ -57,7 +58,7 @@ type serverTelemetry struct {
 func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (err error) {
 	report := func(err error) { s.logEvent("Telemetry", err) }
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(report)) // the default writes to the standard error
-	t := &serverTelemetry{}
+	t := &serverTelemetry{report: report}
 	if t.Telemetry, err = telemetry.New(ctx, buildVersion(), report); err != nil {
 		return err
 	}
@@ -66,7 +67,8 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 		opts = append(opts, basketotel.WithTracers(tracers))
 	}
 	if t.recorder, err = basketotel.New(opts...); err != nil {
-		return errors.Join(err, t.close())
+		t.close()
+		return err
 	}
 	s.opts = append(s.opts, basket.WithModelLogger(t.recorder), basket.WithServiceLogger(t.recorder), basket.WithModelWrapper(t.recorder.Model))
 	t.Counter("basket.log.dropped", "Lines of the logs that were dropped.", "{line}", droppedLines)
@@ -76,11 +78,14 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 	return nil
 }
 
-// close exports what is not yet exported.
-func (t *serverTelemetry) close() error {
+// close exports what is not yet exported. That a collector does not answer is told in the
+// service log; it is no failure of the server.
+func (t *serverTelemetry) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), exportLimit)
 	defer cancel()
-	return t.Shutdown(ctx)
+	if err := t.Shutdown(ctx); err != nil {
+		t.report(err)
+	}
 }
 
 // observe adds the metrics of what the server has loaded.
@@ -110,7 +115,7 @@ func (s *server) observe() {
 func (s *server) reloads(part string) func(error) {
 	var ok, failed atomic.Int64
 	add := func(outcome string, n *atomic.Int64) {
-		s.telemetry.Counter("basket.reloads", "Parts of the server that were read again.", "{reload}", n.Load,
+		s.telemetry.Counter("basket.reloads", "Parts of the server that were read.", "{reload}", n.Load,
 			attribute.String("basket.part", part), attribute.String("basket.outcome", outcome))
 	}
 	add("ok", &ok)

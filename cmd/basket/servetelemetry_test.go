@@ -318,6 +318,28 @@ func TestServe_otlpFails(t *testing.T) {
 	}
 }
 
+// TestServe_otlpHangs: a collector that does not answer fails neither a request nor the
+// stop, which waits for it a bounded time, and is told in the log.
+func TestServe_otlpHangs(t *testing.T) {
+	release := make(chan struct{})
+	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer hangs.Close()
+	defer close(release)
+	logs := t.TempDir()
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", hangs.URL)
+	_, stop := startTelemetryServer(t, "--logs", logs)
+	if code, errs := stop(); code != 0 || errs != "" {
+		t.Errorf("status %d, %s", code, errs)
+	}
+	text, err := os.ReadFile(logs + "/service_metrics.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "ERROR"); n == 0 || !strings.Contains(string(text), "telemetry: ") {
+		t.Errorf("the log does not tell:\n%s", text)
+	}
+}
+
 // TestServe_otlpDisabled: nothing is exported if OpenTelemetry is disabled.
 func TestServe_otlpDisabled(t *testing.T) {
 	c := newCollector(t, 0)
