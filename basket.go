@@ -10,7 +10,7 @@
 //	features.go    Materializer: orders to feature rows, and the rules for it;
 //	               ingest.go, shard.go, usertable.go: what it keeps; rows.go: its rows
 //	history.go     History: the rules for one user
-//	store.go       Store and MemoryStore: where rows are kept
+//	store.go       Store and MemoryStore: where rows are kept; storelimit.go: a time limit
 //	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
 //	route.go       Route: which model answers which user
 //	basket.go      Predictor; bind.go: its models
@@ -21,7 +21,8 @@
 //
 // Package basketparquet reads orders from parquet files. Package repository has
 // models by version, and routing routes that change at run time. Package serve runs
-// a server, and has keys and loggers. Package baskettest tests stores, models and
+// a server, and has keys, limits and loggers. Package basketotel has metrics and
+// traces, and drift compares what is served with a reference. Package baskettest tests stores, models and
 // loggers of your own. This package imports the standard library only, has no
 // global state, and starts goroutines only in [FileModel.PredictParallel] and for
 // [WithGoroutines]; they have ended when the call or the sequence ends.

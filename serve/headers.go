@@ -10,7 +10,6 @@ var securityHeaders = []struct {
 }{
 	{"Cache-Control", []string{"no-store"}},
 	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
-	{"Referrer-Policy", []string{"no-referrer"}},
 	{"X-Content-Type-Options", []string{"nosniff"}},
 }
 
@@ -19,7 +18,7 @@ var oneYear = []string{"max-age=31536000"}
 
 // SecurityHeaders sets the header fields that keep browsers from misusing answers that
 // are data: they are not stored, not taken for another type, load nothing and are
-// shown in no frame, and their address is told to nobody. Over TLS, browsers are told
+// shown in no frame. Over TLS, browsers are told
 // to use nothing else for a year. A page replaces the fields that it needs otherwise:
 // they are set before the handler runs.
 func SecurityHeaders(next http.Handler) http.Handler {
