@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -83,11 +82,15 @@ func readRows(ctx context.Context, s Store, userIDs []string, rows []Row, errs [
 	}
 }
 
-// A MemoryStore is a BatchStore that holds every row in memory: some 50 bytes per
-// user besides the ID and the values, in a few flat arrays without pointers, which
-// the garbage collector does not scan. Row takes no lock and allocates nothing. A
+// A MemoryStore is a BatchStore that holds every row in memory: 48 to 64 bytes per
+// user besides the ID and the values, in arrays without pointers, which the garbage
+// collector does not scan. Rows that Put has replaced take up to a fourth of the memory
+// of the others until they are removed. Row takes no lock and allocates nothing. A
 // MemoryStore is safe for concurrent use. It keeps user IDs that a Predictor
 // refuses, because one invalid ID in the data must not stop a server.
+//
+// WriteSnapshot writes all rows, and [ReadSnapshot] makes a store of them, faster than
+// they can be computed.
 type MemoryStore struct {
 	names []string
 	seed  maphash.Seed
@@ -123,6 +126,18 @@ func (s *MemoryStore) Len() int {
 	return s.table.Load().users
 }
 
+// Newest returns the latest OrderedAt of all rows, which tells how old the data is; the
+// zero time if there is no row.
+func (s *MemoryStore) Newest() time.Time {
+	s.write.Lock()
+	defer s.write.Unlock()
+	t := s.table.Load()
+	if t.users == 0 {
+		return time.Time{}
+	}
+	return t.newest.time()
+}
+
 // Row returns the newest row of userID. Its Values are the store's own memory.
 func (s *MemoryStore) Row(ctx context.Context, userID string) (Row, error) {
 	if err := ctx.Err(); err != nil {
@@ -152,7 +167,7 @@ func (s *MemoryStore) Rows(ctx context.Context, userIDs []string) ([]Row, error)
 // Replace replaces all rows at once: readers see all of the old or all of the new
 // ones. On error the old ones stay; an error of the sequence is returned as it is.
 func (s *MemoryStore) Replace(rows iter.Seq2[Row, error]) error {
-	t := newTable(len(s.names), 64, 0)
+	t := newTable(len(s.names))
 	for row, err := range rows {
 		if err == nil {
 			err = s.check(row)
@@ -162,8 +177,7 @@ func (s *MemoryStore) Replace(rows iter.Seq2[Row, error]) error {
 		}
 		t = t.put(s.seed, row)
 	}
-	// Free capacity is dropped, because the rows may stay for long.
-	t = t.grown(s.seed, t.users, 0)
+	t.trim() // the rows may stay for long
 	s.write.Lock()
 	defer s.write.Unlock()
 	s.table.Store(t)
@@ -213,7 +227,7 @@ func (s *MemoryStore) Delete(ctx context.Context, userIDs []string) error {
 		}
 	}
 	if len(drop) > 0 {
-		s.table.Store(t.without(s.seed, drop))
+		s.table.Store(t.without(drop))
 	}
 	return nil
 }
@@ -223,148 +237,6 @@ func (s *MemoryStore) check(row Row) error {
 		return fmt.Errorf("basket: %w: row of user %.64q has %d values: want %d, %s", ErrData, row.UserID, len(row.Values), len(s.names), quoted(s.names))
 	}
 	return nil
-}
-
-// A table is the rows of a MemoryStore. Records, values and keys are append-only
-// arrays of a fixed capacity: what is written never changes, so readers need no
-// lock. A user's new row is a new record, and becomes current when its number is
-// stored, atomically, in the user's slot. A full table is copied to a larger one,
-// without the records that are no longer current, and so is one from which users are
-// deleted.
-type table struct {
-	slots   []uint64 // hash table with open addressing: high half of the hash, record number plus one
-	records []record
-	values  []float64 // len(names) a record
-	keys    []byte    // user IDs
-	width   int
-
-	// Only the writer uses these.
-	next, nextKey int // lengths of records and keys
-	users         int
-}
-
-type record struct {
-	sec    int64 // OrderedAt
-	number int64
-	key    int // where the user ID starts
-	keyLen int32
-	nsec   int32
-}
-
-// newTable returns an empty table for n records and keyBytes of keys.
-func newTable(width, n, keyBytes int) *table {
-	slots := 1
-	for slots < 2*n {
-		slots *= 2
-	}
-	return &table{
-		slots:   make([]uint64, slots),
-		records: make([]record, n),
-		values:  make([]float64, n*width),
-		keys:    make([]byte, keyBytes),
-		width:   width,
-	}
-}
-
-// slot returns the slot of userID and its content, which is 0 for a new user.
-func (t *table) slot(hash uint64, userID string) (*uint64, uint64) {
-	mask := uint64(len(t.slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		p := &t.slots[i]
-		s := atomic.LoadUint64(p)
-		if s == 0 {
-			return p, 0
-		}
-		if s>>32 == hash>>32 {
-			r := &t.records[uint32(s)-1]
-			if string(t.keys[r.key:r.key+int(r.keyLen)]) == userID {
-				return p, s
-			}
-		}
-	}
-}
-
-func (t *table) row(seed maphash.Seed, userID string) (Row, bool) {
-	_, s := t.slot(maphash.String(seed, userID), userID)
-	if s == 0 {
-		return Row{}, false
-	}
-	i := int(uint32(s) - 1)
-	r := &t.records[i]
-	return Row{
-		UserID:    userID,
-		OrderedAt: time.Unix(r.sec, int64(r.nsec)).UTC(),
-		Number:    int(r.number),
-		Values:    t.values[i*t.width : (i+1)*t.width : (i+1)*t.width],
-	}, true
-}
-
-// put returns the table with row in it: t, or a larger copy.
-func (t *table) put(seed maphash.Seed, row Row) *table {
-	hash := maphash.String(seed, row.UserID)
-	p, s := t.slot(hash, row.UserID)
-	r := record{
-		sec: row.OrderedAt.Unix(), nsec: int32(row.OrderedAt.Nanosecond()),
-		number: int64(row.Number), keyLen: int32(len(row.UserID)),
-	}
-	keyBytes := len(row.UserID)
-	if s != 0 {
-		old := &t.records[uint32(s)-1]
-		if r.sec < old.sec || r.sec == old.sec && r.nsec < old.nsec {
-			return t
-		}
-		r.key, keyBytes = old.key, 0
-	}
-	if t.next == len(t.records) || t.nextKey+keyBytes > len(t.keys) {
-		return t.grown(seed, max(64, 2*(t.users+1)), 2*(t.nextKey+len(row.UserID))).put(seed, row)
-	}
-	if s == 0 {
-		r.key = t.nextKey
-		t.nextKey += copy(t.keys[t.nextKey:], row.UserID)
-		t.users++
-	}
-	t.records[t.next] = r
-	copy(t.values[t.next*t.width:], row.Values)
-	t.next++
-	atomic.StoreUint64(p, hash&^math.MaxUint32|uint64(t.next))
-	return t
-}
-
-// grown returns a copy of t for at least n records and keyBytes of keys.
-func (t *table) grown(seed maphash.Seed, n, keyBytes int) *table {
-	big := newTable(t.width, max(n, t.users), max(keyBytes, t.nextKey))
-	t.copyTo(big, seed, nil)
-	return big
-}
-
-// without returns a copy of t without the users whose record numbers plus one are in
-// drop.
-func (t *table) without(seed maphash.Seed, drop map[uint32]bool) *table {
-	rest := newTable(t.width, len(t.records)-len(drop), len(t.keys))
-	t.copyTo(rest, seed, drop)
-	return rest
-}
-
-// copyTo adds to big the current records of t that are not in drop.
-func (t *table) copyTo(big *table, seed maphash.Seed, drop map[uint32]bool) {
-	for i := range t.slots {
-		s := t.slots[i]
-		if s == 0 || len(drop) > 0 && drop[uint32(s)] {
-			continue
-		}
-		from := int(uint32(s) - 1)
-		r := t.records[from]
-		key := t.keys[r.key : r.key+int(r.keyLen)]
-		r.key = big.nextKey
-		big.nextKey += copy(big.keys[big.nextKey:], key)
-		big.records[big.next] = r
-		copy(big.values[big.next*t.width:], t.values[from*t.width:(from+1)*t.width])
-		big.next++
-		big.users++
-		hash := maphash.Bytes(seed, key)
-		p, _ := big.slot(hash, string(key))
-		*p = hash&^math.MaxUint32 | uint64(big.next)
-	}
 }
 
 var (
