@@ -61,6 +61,8 @@ type Predictor struct {
 	serviceLoggers []guarded[ServiceLogger]
 	modelLoggers   []guarded[ModelLogger]
 	wrapModel      func(Model) Model // nil if models are called as they are
+	maxAge         time.Duration // of a row, see WithMaxAge; 0 if any
+	stale          StalePolicy
 
 	change sync.Mutex // held while routes is replaced
 	routes atomic.Pointer[routes]
@@ -78,6 +80,7 @@ func New(opts ...Option) (*Predictor, error) {
 		return nil, err
 	}
 	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features()), wrapModel: c.wrapModel}
+	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features()), maxAge: c.maxAge, stale: c.stale}
 	for _, l := range c.serviceLoggers {
 		p.serviceLoggers = append(p.serviceLoggers, guarded[ServiceLogger]{logger: l, panicked: new(atomic.Bool)})
 	}
@@ -100,7 +103,7 @@ type Prediction struct {
 	Model    string   // the model's String, for audit across reloads
 	ModelID  string   // ModelInfo.ID of a FileModel, see WithModelID; empty for other models
 	Features []string // names of Row.Values; shared, not to be modified
-	Row      Row      // as the store returned it
+	Row      Row      // as the store returned it, but for Age
 }
 
 // A Result is a Prediction, or the error that prevented it.
@@ -110,7 +113,7 @@ type Result struct {
 }
 
 // Predict predicts the price of the user's next basket. Its errors wrap
-// ErrInvalidRequest, ErrUserNotFound, ErrFeatureMismatch, ErrPrediction,
+// ErrInvalidRequest, ErrUserNotFound, ErrStale, ErrFeatureMismatch, ErrPrediction,
 // ErrUnavailable or ErrCanceled; the Prediction returned with an error holds what was known by
 // then. A panic in the store or the model is returned as an error. With a
 // MemoryStore, a FileModel and no logger, Predict allocates nothing.
@@ -309,7 +312,7 @@ func (p *Predictor) SetRoutes(experiment string, list ...Route) error {
 	return nil
 }
 
-// row asks the store for one row.
+// row asks the store for one row. The row that is returned with ErrStale has no Values.
 func (p *Predictor) row(ctx context.Context, userID string) (row Row, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -322,6 +325,9 @@ func (p *Predictor) row(ctx context.Context, userID string) (row Row, err error)
 	}
 	if err := p.checkRow(row); err != nil {
 		return Row{}, err
+	}
+	if p.maxAge > 0 {
+		return p.aged(row, time.Now())
 	}
 	return row, nil
 }
@@ -337,14 +343,32 @@ func (p *Predictor) rows(ctx context.Context, userIDs []string) (rows []Row, err
 		}
 	}()
 	readRows(ctx, p.store, userIDs, rows, errs)
+	now := time.Now()
 	for i := range errs {
 		if errs[i] != nil {
 			rows[i], errs[i] = Row{}, storeError(ctx, errs[i])
 		} else if errs[i] = p.checkRow(rows[i]); errs[i] != nil {
 			rows[i] = Row{}
+		} else if p.maxAge > 0 {
+			rows[i], errs[i] = p.aged(rows[i], now)
 		}
 	}
 	return rows, errs
+}
+
+// aged returns a row with its age if it is older than maxAge, and ErrStale if such a row
+// is refused.
+func (p *Predictor) aged(row Row, now time.Time) (Row, error) {
+	age := now.Sub(row.OrderedAt)
+	if row.OrderedAt.IsZero() || age <= p.maxAge {
+		return row, nil
+	}
+	row.Age = max(row.Age, age)
+	if p.stale == ServeStale {
+		return row, nil
+	}
+	row.Values = nil
+	return row, fmt.Errorf("basket: %w: the user's last order is %v old: want at most %v", ErrStale, age.Round(time.Second), p.maxAge)
 }
 
 func (p *Predictor) checkRow(row Row) error {

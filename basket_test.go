@@ -93,6 +93,8 @@ func TestNew_reportsEveryFault(t *testing.T) {
 		{"nothing", nil, []string{"no store", "no model"}},
 		{"nil things", []basket.Option{basket.WithStore(nil), basket.WithModel(nil), basket.WithServiceLogger(nil), basket.WithModelLogger(nil)},
 			[]string{"no store", "no model", "WithServiceLogger(nil)", "WithModelLogger(nil)"}},
+		{"an age of nothing", []basket.Option{basket.WithStore(mustStore(t)), basket.WithModel(constant(1)), basket.WithMaxAge(0, basket.StalePolicy(7))},
+			[]string{"WithMaxAge(0s): want a positive time", "WithMaxAge with the policy 7: want RefuseStale or ServeStale"}},
 		{"model and routes", []basket.Option{s, basket.WithModel(constant(1)), basket.WithRoutes("x", r("a", 1, false))}, []string{"both WithModel and WithRoutes"}},
 		{"no routes", []basket.Option{s, basket.WithRoutes("x")}, []string{"no route has a weight"}},
 		{"only shadows", []basket.Option{s, basket.WithRoutes("x", r("a", 0, true))}, []string{"no route has a weight"}},

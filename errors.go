@@ -14,6 +14,10 @@ const (
 	// ErrUserNotFound means that the store has no feature row of the user.
 	ErrUserNotFound Error = "user not found"
 
+	// ErrStale means that the user's row is older than WithMaxAge allows. Another
+	// request has the same answer until the store has a newer row.
+	ErrStale Error = "stale row"
+
 	// ErrPrediction means that the model failed, or its prediction is not finite.
 	ErrPrediction Error = "prediction error"
 

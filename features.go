@@ -17,6 +17,13 @@ type Row struct {
 	OrderedAt time.Time // event time of the order, in UTC
 	Number    int       // which of the user's feature rows it is, from one, by event time
 	Values    []float64 // by feature name; NaN is missing; shared, not to be modified
+
+	// Age is how old the row is if the one who uses it should know, and else 0: the time
+	// since it was read from its store, if that cannot be read now and a wrapper of it
+	// returns the last row that it knows; and the time since OrderedAt, in a Prediction
+	// whose row is older than [WithMaxAge] says; of both, the longer one. It is no part
+	// of what is stored.
+	Age time.Duration
 }
 
 // FeatureNames returns the names of the values that a [Materializer]

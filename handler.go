@@ -36,15 +36,19 @@ const statusClientClosed = 499
 //	                {"user_id":"nobody","error":{"type":"user_not_found","detail":
 //	                "User not found"}}],"timestamp":"..."}, in the order of the request
 //
+// If the row is old, see Row.Age, /predict answers with the header Basket-Row-Age, its
+// age in whole seconds, also when it fails, and the result in a batch has
+// "row_age_seconds".
+//
 // If the model has an ID, see [WithModelID], /predict answers with the header
 // Basket-Model, also when it fails, and each result of a batch has "model".
 //
 // Every failure is a JSON object with one string, "detail", which exposes no
 // internals: 400 for an invalid body, 404 for an unknown user or path, 405 for
-// another method, 413 for a body that is too long, 415 for a media type other than
+// another method, 409 for a row that is too old, see [WithMaxAge], 413 for a body that is too long, 415 for a media type other than
 // JSON, 500 if the model fails, 501 if it cannot explain, and 503 with Retry-After
 // if store or model are unavailable. In a batch, the types of a user's error are
-// invalid_user_id, user_not_found, prediction_error and unavailable; if all users
+// invalid_user_id, user_not_found, stale_row, prediction_error and unavailable; if all users
 // of it are unavailable, the answer is 503. Each request is reported to the service
 // loggers, with status 499 if the client closed the connection before the answer.
 func NewHandler(p *Predictor, opts ...HandlerOption) http.Handler {
@@ -164,6 +168,9 @@ func (h *handler) predict(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	if e.ModelID != "" {
 		w.Header()["Basket-Model"] = []string{e.ModelID}
 	}
+	if e.Row.Age > 0 {
+		w.Header()["Basket-Row-Age"] = []string{wholeSeconds(e.Row.Age)}
+	}
 	if err != nil {
 		fail := failureOf(err)
 		fail.userID = userID
@@ -213,6 +220,8 @@ func parseExplain(query string) (bool, *failure) {
 	return explain, nil
 }
 
+func wholeSeconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+
 // failureOf is the only table from an Error to a status.
 func failureOf(err error) *failure {
 	switch {
@@ -220,6 +229,9 @@ func failureOf(err error) *failure {
 		return &failure{status: http.StatusBadRequest, detail: "Invalid user ID", err: err}
 	case errors.Is(err, ErrUserNotFound):
 		return &failure{status: http.StatusNotFound, detail: "User not found", err: err}
+	case errors.Is(err, ErrStale):
+		// Not 404, because there is a row, and not 503, because a retry has the same answer.
+		return &failure{status: http.StatusConflict, detail: "The user's data is too old", err: err}
 	case errors.Is(err, ErrCanceled):
 		return &failure{status: statusClientClosed, detail: "Client closed the connection", err: err}
 	case errors.Is(err, errors.ErrUnsupported):

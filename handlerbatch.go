@@ -55,6 +55,10 @@ func (h *handler) predictBatch(w http.ResponseWriter, r *http.Request, buf *byte
 			buf.WriteString(`,"predicted_price":`)
 			buf.Write(appendNumber(buf.AvailableBuffer(), results[i].Value))
 		}
+		if age := results[i].Row.Age; age > 0 {
+			buf.WriteString(`,"row_age_seconds":`)
+			buf.WriteString(wholeSeconds(age))
+		}
 		if id := results[i].ModelID; id != "" {
 			buf.WriteString(`,"model":`)
 			buf.Write(appendJSON(buf.AvailableBuffer(), id))
@@ -96,6 +100,8 @@ func errorType(status int) string {
 		return "invalid_user_id"
 	case http.StatusNotFound:
 		return "user_not_found"
+	case http.StatusConflict:
+		return "stale_row"
 	case http.StatusInternalServerError:
 		return "prediction_error"
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // An Option configures [New].
@@ -20,6 +21,9 @@ type config struct {
 	serviceLoggers []ServiceLogger
 	modelLoggers   []ModelLogger
 	wrapModel      func(Model) Model
+	maxAge         time.Duration
+	maxAgeSet      bool
+	stale          StalePolicy
 }
 
 // WithStore sets where feature rows are read from. Required.
@@ -38,6 +42,27 @@ func WithRoutes(experiment string, routes ...Route) Option {
 		c.experiment, c.routes, c.routesSet = experiment, slices.Clone(routes), true
 	}
 }
+
+// WithMaxAge sets how old the row of a user may be, counted from the user's last order,
+// Row.OrderedAt, and what becomes of a user whose row is older. Without it, no row is too
+// old: a customer who has not ordered for long is no sign of old data; see
+// [MemoryStore.Newest] for that. A row without an event time, or of the future, is not
+// too old.
+func WithMaxAge(d time.Duration, p StalePolicy) Option {
+	return func(c *config) { c.maxAge, c.stale, c.maxAgeSet = d, p, true }
+}
+
+// A StalePolicy says what becomes of a user whose row is older than [WithMaxAge] allows.
+type StalePolicy int
+
+const (
+	// RefuseStale gives ErrStale. No model sees the row, and the Prediction that is
+	// returned with the error has the row without its Values.
+	RefuseStale StalePolicy = iota
+
+	// ServeStale predicts, and tells the age as Row.Age.
+	ServeStale
+)
 
 // WithServiceLogger adds a logger of requests and faults.
 func WithServiceLogger(l ServiceLogger) Option {
@@ -83,6 +108,12 @@ func (c *config) validate() error {
 	}
 	if slices.Contains(c.modelLoggers, nil) {
 		fault("WithModelLogger(nil): give a logger, or leave the option out")
+	}
+	if c.maxAgeSet && c.maxAge <= 0 {
+		fault(fmt.Sprintf("WithMaxAge(%v): want a positive time, or leave the option out", c.maxAge))
+	}
+	if c.stale != RefuseStale && c.stale != ServeStale {
+		fault(fmt.Sprintf("WithMaxAge with the policy %d: want RefuseStale or ServeStale", int(c.stale)))
 	}
 	if c.routesSet {
 		faults = append(faults, checkRoutes(c.routes)...)

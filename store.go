@@ -36,7 +36,8 @@ type BatchStore interface {
 	Store
 
 	// Rows returns rows[i] for userIDs[i], which may repeat; a user that is not
-	// found has the zero Row.
+	// found has the zero Row. With an error it returns no rows, or as many as userIDs, of
+	// which those with Values can be used, and the error is that of the others.
 	Rows(ctx context.Context, userIDs []string) ([]Row, error)
 }
 
@@ -67,17 +68,20 @@ func readRows(ctx context.Context, s Store, userIDs []string, rows []Row, errs [
 		return
 	}
 	got, err := batch.Rows(ctx, userIDs)
-	if err == nil && len(got) != len(userIDs) {
-		err = fmt.Errorf("the store returned %d rows for %d user IDs", len(got), len(userIDs))
+	if len(got) != len(userIDs) {
+		if err == nil {
+			err = fmt.Errorf("the store returned %d rows for %d user IDs", len(got), len(userIDs))
+		}
+		got = make([]Row, len(userIDs))
 	}
 	for i := range userIDs {
 		switch {
+		case got[i].Values != nil:
+			rows[i] = got[i]
 		case err != nil:
 			errs[i] = err
-		case got[i].Values == nil:
-			errs[i] = errNoRow
 		default:
-			rows[i] = got[i]
+			errs[i] = errNoRow
 		}
 	}
 }
@@ -186,7 +190,7 @@ func (s *MemoryStore) Replace(rows iter.Seq2[Row, error]) error {
 
 // Put sets the newest rows of some users, while other goroutines read. A row
 // older than the user's present one is ignored, so updates may arrive in any
-// order. If a row cannot be used, none of them is stored. Readers see each row
+// order; Row.Age is ignored. If a row cannot be used, none of them is stored. Readers see each row
 // whole, but may see some of the rows before the others. Put copies the rows.
 func (s *MemoryStore) Put(ctx context.Context, rows []Row) error {
 	if err := ctx.Err(); err != nil {

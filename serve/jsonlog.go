@@ -27,6 +27,13 @@ import (
 // request_id without [RequestID], trace_id without [WithTraceID], and client, the name
 // of the API key, without [Authenticate]. A shadow's line has "shadow":true. The type of an error is
 // UserNotFound, PredictionError or UnexpectedError.
+// invalid requests, unknown users and stale rows, ERROR for other failures. The msg of
+// events outside a request is their message, or "error". Absent are the time if it is
+// zero, user_id if it is left out (see [UserIDs]), model_id if the model has none,
+// request_id without [RequestID], and client, the name of the API key, without
+// [Authenticate]. A shadow's line has "shadow":true, and that of a row with an Age
+// "row_age_seconds". The type of an error is UserNotFound, PredictionError or
+// UnexpectedError.
 //
 // The time is RFC 3339 with nanoseconds and the zone of the event. Numbers are the
 // shortest decimals that read back as the same float64; NaN, a missing feature, is
@@ -92,6 +99,9 @@ func (l *JSONLogger) LogModel(ctx context.Context, e basket.ModelEvent) {
 		b = appendJSONField(b, `,"model_id":`, e.ModelID)
 	}
 	b = appendJSONNumber(append(b, `,"latency_seconds":`...), e.Latency.Seconds())
+	if e.Row.Age > 0 {
+		b = appendJSONNumber(append(b, `,"row_age_seconds":`...), e.Row.Age.Seconds())
+	}
 	if e.Shadow {
 		b = append(b, `,"shadow":true`...)
 	}

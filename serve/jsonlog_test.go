@@ -106,7 +106,7 @@ func events(r *rand.Rand, texts []string) (basket.ServiceEvent, basket.ModelEven
 		return math.Float64frombits(r.Uint64())
 	}
 	fault := func() error {
-		kinds := []error{nil, basket.ErrInvalidRequest, basket.ErrUserNotFound, basket.ErrPrediction, basket.ErrUnavailable, basket.ErrCanceled}
+		kinds := []error{nil, basket.ErrInvalidRequest, basket.ErrUserNotFound, basket.ErrStale, basket.ErrPrediction, basket.ErrUnavailable, basket.ErrCanceled}
 		if kind := kinds[r.IntN(len(kinds))]; kind != nil {
 			return fmt.Errorf("%s: %w", text(), kind)
 		}
@@ -118,6 +118,9 @@ func events(r *rand.Rand, texts []string) (basket.ServiceEvent, basket.ModelEven
 	model := basket.ModelEvent{Time: now, Latency: latency, Shadow: r.IntN(2) == 0, Result: basket.Result{Err: fault(), Prediction: basket.Prediction{
 		UserID: text(), Value: number(), Route: text(), Model: text(), ModelID: text(), Row: basket.Row{Number: r.IntN(100)},
 	}}}
+	if r.IntN(2) == 0 {
+		model.Row.Age = time.Duration(r.Uint64() >> 1 >> r.IntN(63))
+	}
 	for j := range r.IntN(6) {
 		model.Features = append(model.Features, fmt.Sprint(text(), j))
 		model.Row.Values = append(model.Row.Values, number())

@@ -13,8 +13,8 @@ import (
 )
 
 // A SlogLogger writes events as structured records: requests, predictions and
-// what the caller canceled at Info, invalid requests and unknown users at Warn,
-// other failures at Error. The fields are those of [JSONLogger], which is faster
+// what the caller canceled at Info, invalid requests, unknown users and stale rows at
+// Warn, other failures at Error. The fields are those of [JSONLogger], which is faster
 // than a SlogLogger over an [slog.JSONHandler]. That handler writes NaN as null and
 // infinities as the strings "+Inf" and "-Inf".
 type SlogLogger struct{ l *slog.Logger }
@@ -61,6 +61,9 @@ func (l *SlogLogger) LogModel(ctx context.Context, e basket.ModelEvent) {
 		r.AddAttrs(text("model_id", e.ModelID))
 	}
 	r.AddAttrs(slog.Float64("latency_seconds", e.Latency.Seconds()))
+	if e.Row.Age > 0 {
+		r.AddAttrs(slog.Float64("row_age_seconds", e.Row.Age.Seconds()))
+	}
 	if e.Shadow {
 		r.AddAttrs(slog.Bool("shadow", true))
 	}
@@ -130,7 +133,7 @@ func slogLevel(err error) slog.Level {
 	switch {
 	case err == nil, errors.Is(err, basket.ErrCanceled):
 		return slog.LevelInfo
-	case errors.Is(err, basket.ErrInvalidRequest), errors.Is(err, basket.ErrUserNotFound):
+	case errors.Is(err, basket.ErrInvalidRequest), errors.Is(err, basket.ErrUserNotFound), errors.Is(err, basket.ErrStale):
 		return slog.LevelWarn
 	}
 	return slog.LevelError
