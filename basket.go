@@ -61,7 +61,7 @@ type Predictor struct {
 	serviceLoggers []guarded[ServiceLogger]
 	modelLoggers   []guarded[ModelLogger]
 	wrapModel      func(Model) Model // nil if models are called as they are
-	maxAge         time.Duration // of a row, see WithMaxAge; 0 if any
+	maxAge         time.Duration     // of a row, see WithMaxAge; 0 if any
 	stale          StalePolicy
 
 	change sync.Mutex // held while routes is replaced
@@ -79,8 +79,10 @@ func New(opts ...Option) (*Predictor, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features()), wrapModel: c.wrapModel}
-	p := &Predictor{store: c.store, features: slices.Clone(c.store.Features()), maxAge: c.maxAge, stale: c.stale}
+	p := &Predictor{
+		store: c.store, features: slices.Clone(c.store.Features()),
+		wrapModel: c.wrapModel, maxAge: c.maxAge, stale: c.stale,
+	}
 	for _, l := range c.serviceLoggers {
 		p.serviceLoggers = append(p.serviceLoggers, guarded[ServiceLogger]{logger: l, panicked: new(atomic.Bool)})
 	}

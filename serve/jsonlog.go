@@ -21,19 +21,13 @@ import (
 //	{"time":"2025-06-23T14:19:19+02:00","level":"WARN","msg":"prediction failed","user_id":"nobody","route":"default","model":"...","latency_seconds":0.0001,"type":"UserNotFound","error":"basket: user not found"}
 //
 // The level is INFO for requests, predictions and what the caller canceled, WARN for
-// invalid requests and unknown users, ERROR for other failures. The msg of events
-// outside a request is their message, or "error". Absent are the time if it is zero,
-// user_id if it is left out (see [UserIDs]), model_id if the model has none,
-// request_id without [RequestID], trace_id without [WithTraceID], and client, the name
-// of the API key, without [Authenticate]. A shadow's line has "shadow":true. The type of an error is
-// UserNotFound, PredictionError or UnexpectedError.
 // invalid requests, unknown users and stale rows, ERROR for other failures. The msg of
 // events outside a request is their message, or "error". Absent are the time if it is
 // zero, user_id if it is left out (see [UserIDs]), model_id if the model has none,
-// request_id without [RequestID], and client, the name of the API key, without
-// [Authenticate]. A shadow's line has "shadow":true, and that of a row with an Age
-// "row_age_seconds". The type of an error is UserNotFound, PredictionError or
-// UnexpectedError.
+// request_id without [RequestID], trace_id without [WithTraceID], and client, the name
+// of the API key, without [Authenticate]. A shadow's line has "shadow":true, and that
+// of a row with an Age "row_age_seconds". The type of an error is UserNotFound,
+// PredictionError or UnexpectedError.
 //
 // The time is RFC 3339 with nanoseconds and the zone of the event. Numbers are the
 // shortest decimals that read back as the same float64; NaN, a missing feature, is
