@@ -45,6 +45,25 @@ func TestLimitStore(t *testing.T) {
 	})
 }
 
+// TestLimitStore_faults tests a time limit around a store that ignores its context.
+func TestLimitStore_faults(t *testing.T) {
+	baskettest.TestStoreFaults(t, func(t *testing.T) (baskettest.Store, baskettest.Faults) {
+		memory, err := basket.NewMemoryStore(basket.Values[basket.Row](nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		failing := &failingStore{MemoryStore: memory}
+		s, err := basket.LimitStore(failing, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return struct {
+			limitedBatchDeleter
+			putter
+		}{s.(limitedBatchDeleter), failing}, failing.faults()
+	})
+}
+
 type limitedBatchDeleter interface {
 	basket.BatchStore
 	basket.Deleter

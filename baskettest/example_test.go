@@ -45,6 +45,19 @@ func ExampleTestStore() {
 	}
 }
 
+// The test of what a store of one's own does when its server fails.
+func ExampleTestStoreFaults() {
+	_ = func(t *testing.T) { // TestStore_faults in store_test.go
+		baskettest.TestStoreFaults(t, func(t *testing.T) (baskettest.Store, baskettest.Faults) {
+			s, err := basket.NewMemoryStore(basket.Values[basket.Row](nil)) // or another store, empty
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s, baskettest.Faults{} // with functions that stop the server, and so on
+		})
+	}
+}
+
 // The test of a logger of one's own.
 func ExampleTestLogger() {
 	_ = func(t *testing.T) { // TestLogger in logger_test.go

@@ -25,8 +25,9 @@ type Store interface {
 
 // TestStore tests a store. NewStore returns an empty one whose features are
 // [basket.FeatureNames], and is called once per subtest. If the store is a
-// [basket.BatchStore] or a [basket.Deleter], Rows or Delete is tested too. Event times in the tests are whole
-// seconds.
+// [basket.BatchStore] or a [basket.Deleter], Rows or Delete is tested too. Event times in
+// the tests are whole seconds. [TestStoreFaults] tests a store that is closed or whose
+// server fails.
 func TestStore(t *testing.T, newStore func(t *testing.T) Store) {
 	t.Helper()
 	run(t, storeDuties, newStore)
@@ -137,6 +138,14 @@ var storeDuties = []duty[Store]{
 	}},
 	{"equal times", "Of rows of equal event time the last one put must win.", func(t *testing.T, s Store) error {
 		return firstError(put(t, s, newRow("ann", 5, 1), newRow("ann", 5, 2)), has(t, s, newRow("ann", 5, 2)), put(t, s, newRow("ann", 5, 3)), has(t, s, newRow("ann", 5, 3)))
+	}},
+	{"stale rows", "A row older than the user's present one must be ignored as a whole, without an error, and the other rows of its Put stored.", func(t *testing.T, s Store) error {
+		fresh := newRow("ann", 9, 9)
+		fresh.Values[1] = math.NaN()
+		if err := firstError(put(t, s, fresh, newRow("bob", 5, 5)), put(t, s, newRow("ann", 8, 1), newRow("bob", 6, 6), newRow("cat", 1, 1), newRow("bob", 4, 4))); err != nil {
+			return err
+		}
+		return firstError(has(t, s, fresh), hasRows(t, s, []string{"cat", "bob", "ann"}, newRow("cat", 1, 1), newRow("bob", 6, 6), fresh))
 	}},
 	{"early times", "Event times before 1970 must order rows too.", func(t *testing.T, s Store) error {
 		return firstError(put(t, s, newRow("ann", -2_000_000_000, 1)), put(t, s, newRow("ann", -2_000_000_100, 2)), has(t, s, newRow("ann", -2_000_000_000, 1)))
