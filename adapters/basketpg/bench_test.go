@@ -146,18 +146,20 @@ func BenchmarkPutAll(b *testing.B) {
 		}
 		return time.Since(start)
 	}
-	var bare, empty, full time.Duration
+	var bare, empty, full, changed time.Duration
 	for b.Loop() {
 		measure(truncate)
 		bare += measure(func() error { return bareCopy(ctx, pool, users) })
 		measure(truncate)
 		empty += measure(func() error { return s.PutAll(ctx, someRows(users)) })
 		full += measure(func() error { return s.PutAll(ctx, someRows(users)) })
+		changed += measure(func() error { return s.PutAll(ctx, laterRows(users)) })
 	}
 	rate := func(d time.Duration) float64 { return float64(users) * float64(b.N) / d.Seconds() }
 	b.ReportMetric(rate(bare), "bare-rows/s")
 	b.ReportMetric(rate(empty), "empty-rows/s")
-	b.ReportMetric(rate(full), "present-rows/s")
+	b.ReportMetric(rate(full), "same-rows/s")
+	b.ReportMetric(rate(changed), "newer-rows/s")
 	b.ReportMetric(rate(empty)/rate(bare), "of-bare")
 }
 
@@ -173,4 +175,16 @@ func bareCopy(ctx context.Context, pool *pgxpool.Pool, n int) error {
 			return []any{r.UserID, r.OrderedAt, r.Number, r.Values[0], r.Values[1], r.Values[2], r.Values[3]}, nil
 		}))
 	return err
+}
+
+// laterRows yields newer rows of the same users.
+func laterRows(n int) iter.Seq2[basket.Row, error] {
+	return func(yield func(basket.Row, error) bool) {
+		for row := range someRows(n) {
+			row.OrderedAt = row.OrderedAt.Add(time.Hour)
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
 }

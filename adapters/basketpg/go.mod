@@ -6,6 +6,7 @@ replace github.com/basket-go/basket => ../..
 
 require (
 	github.com/basket-go/basket v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
 )
 

@@ -10,7 +10,8 @@
 //	number      bigint
 //	...         double precision, one column per feature, by its name
 //
-// The table may have more columns. A missing value, NaN, is written as NULL; NULL and
+// The table may have more columns. Reading needs the privilege SELECT, Put and PutAll need
+// SELECT, INSERT and UPDATE, Delete SELECT, UPDATE and DELETE. A missing value, NaN, is written as NULL; NULL and
 // NaN are read as NaN, never as zero.
 //
 // # Poolers
@@ -171,12 +172,13 @@ func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s
 
 // prepare writes the SQL.
 func (s *Store) prepare() {
-	var names, arrays, sets, kinds []string
+	var names, arrays, sets, kinds, present, excluded []string
 	for i, c := range columns {
 		names = append(names, c.name)
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, c.kind))
 		if i > 0 {
 			sets = append(sets, fmt.Sprintf("%s = excluded.%[1]s", c.name))
+			present, excluded = append(present, "present."+c.name), append(excluded, "excluded."+c.name)
 		}
 	}
 	for i, name := range s.features {
@@ -185,14 +187,17 @@ func (s *Store) prepare() {
 		arrays = append(arrays, fmt.Sprintf("$%d::float8[]", len(columns)+i+1))
 		sets = append(sets, fmt.Sprintf("%s = excluded.%[1]s", quoted))
 		kinds = append(kinds, quoted+" double precision")
+		present, excluded = append(present, "present."+quoted), append(excluded, "excluded."+quoted)
 	}
 	list := strings.Join(names, ", ")
 	s.schema = strings.NewReplacer("{table}", s.table, "{features}", strings.Join(kinds, ",\n    ")).Replace(schema)
 	s.one = fmt.Sprintf("SELECT %s FROM %s WHERE user_id = $1::text", list, s.table)
 	s.many = fmt.Sprintf("SELECT %s FROM %s WHERE user_id = ANY($1::text[])", list, s.table)
+	// A row that is the same to the last bit is not written again, so that to repeat a
+	// PutAll costs little. Not IS DISTINCT FROM, for which 0 is -0.
 	s.upsert = fmt.Sprintf("INSERT INTO %s AS present (%s) SELECT * FROM unnest(%s) ON CONFLICT (user_id) DO UPDATE SET %s"+
-		" WHERE (present.ordered_at, present.ordered_ns) <= (excluded.ordered_at, excluded.ordered_ns)",
-		s.table, list, strings.Join(arrays, ", "), strings.Join(sets, ", "))
+		" WHERE (present.ordered_at, present.ordered_ns) <= (excluded.ordered_at, excluded.ordered_ns) AND record_image_ne(ROW(%s), ROW(%s))",
+		s.table, list, strings.Join(arrays, ", "), strings.Join(sets, ", "), strings.Join(present, ", "), strings.Join(excluded, ", "))
 	// The rows are locked in the order in which Put and PutAll lock them, so that no two
 	// calls wait for each other.
 	s.remove = fmt.Sprintf("WITH locked AS (SELECT user_id FROM %s WHERE user_id = ANY($1::text[]) ORDER BY user_id COLLATE \"C\" FOR UPDATE)"+

@@ -119,8 +119,9 @@ const (
 )
 
 // mismatch are the codes that mean that the table is not as described: undefined
-// table, column and schema, wrong types, no unique index.
-var mismatch = []string{"42P01", "42703", "3F000", "42804", "42P10"}
+// table, column and schema, wrong types, no unique index, and a table that has changed
+// since a statement was prepared.
+var mismatch = []string{"42P01", "42703", "3F000", "42804", "42P10", notSupported}
 
 // unavailable are the classes of codes that tell of the server, not of the statement:
 // connection, authorization, database, transaction, resources, state, operator, system.
@@ -138,7 +139,7 @@ func (s *Store) fault(ctx context.Context, doing string, err error) error {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		text := strings.Join(strings.Fields(err.Error()), " ") // pgx writes several lines
-		if errors.Is(err, context.DeadlineExceeded) { // the pool's own limit, or ctx's just before its end
+		if errors.Is(err, context.DeadlineExceeded) {          // the pool's own limit, or ctx's just before its end
 			return fmt.Errorf("%s: %w: %s: %w", prefix, basket.ErrUnavailable, text, context.DeadlineExceeded)
 		}
 		return fmt.Errorf("%s: %w: %s", prefix, basket.ErrUnavailable, text)
