@@ -137,9 +137,9 @@ func collect(n int) []basket.Row {
 	return rows
 }
 
-// TestStore_writersConcurrentSafe: calls that write the same users in different orders do
+// TestStore_concurrentWriters: calls that write the same users in different orders do
 // not wait for each other for ever, which the server would end with an error.
-func TestStore_writersConcurrentSafe(t *testing.T) {
+func TestStore_concurrentWriters(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a server takes a second to start")
 	}
