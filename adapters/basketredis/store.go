@@ -1,0 +1,293 @@
+// Package basketredis keeps feature rows in Redis 7 or Valkey, through a client of
+// package rueidis: one server, sentinels or a cluster. A [Store] has a layout of its
+// own, which is small and fast. A [FeastStore] shares the rows of the feature store
+// Feast. The caller makes the client and closes it.
+//
+// # Layout of a Store
+//
+// A user's row is a string under the key prefix + user ID. Numbers are little-endian.
+//
+//	offset  bytes  content
+//	0       1      version of this format, 1
+//	1       8      event time, seconds since 1970-01-01 UTC, two's complement
+//	9       4      event time, nanoseconds of the second, 0 to 999,999,999
+//	13      8      features: the first 8 bytes of the SHA-256 of their names, each
+//	               preceded by its length in bytes as 4 bytes
+//	21      1-10   number of the row, a zigzag varint as in protocol buffers
+//	then    8 each values, IEEE 754 binary64; NaN is a missing value
+//
+// A row of another version or of other features is an error and is never taken for
+// one of the store's features.
+//
+// # Time
+//
+// Calls end soon after their context is done. A client retries reads until then while
+// the server cannot be reached, so a context without a deadline can wait for ever;
+// [basket.LimitStore] gives every read one. A server that accepts commands and does not
+// answer fills the client's queues, 1,024 commands for each connection, and then the client
+// ignores contexts until it gives the connection up, after its ConnWriteTimeout. The
+// environment variable RUEIDIS_QUEUE_TYPE=flowbuffer, or LimitStore, which does not wait
+// for the client, avoids that.
+//
+// # Errors
+//
+// Errors wrap [basket.ErrUnavailable] if Redis cannot be reached, answers with an
+// error or is late; [basket.ErrUserNotFound]; [basket.ErrFeatureMismatch] if a row has
+// other features or another version; [basket.ErrData] if a row cannot be read or
+// stored; [basket.ErrInvalidConfig] for options. That of a canceled context wraps
+// context.Canceled and none of the kinds. Errors of reads do not name users. [Store.Rows] fails as a
+// whole if one row cannot be read, and tells its index.
+package basketredis
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/basket-go/basket"
+	"github.com/redis/rueidis"
+)
+
+// A Store is a [basket.BatchStore] and a [basket.Deleter] with one key for each user.
+// It is safe for concurrent use, starts no goroutine and needs no Close.
+type Store struct {
+	client rueidis.Client
+	prefix string
+	codec  rowCodec
+	bulk   bulk
+}
+
+// An Option configures [NewStore].
+type Option func(*config)
+
+type config struct {
+	prefix string
+	names  []string
+}
+
+// WithPrefix sets what keys begin with, by default "basket:". Stores that share a
+// server need prefixes of which none begins another.
+func WithPrefix(prefix string) Option {
+	return func(c *config) { c.prefix = prefix }
+}
+
+// WithFeatures sets the names of the values of every row, by default
+// [basket.FeatureNames].
+func WithFeatures(names ...string) Option {
+	return func(c *config) { c.names = slices.Clone(names) }
+}
+
+// NewStore returns a store over a client. It does no I/O.
+func NewStore(client rueidis.Client, opts ...Option) (*Store, error) {
+	c := config{prefix: "basket:", names: basket.FeatureNames()}
+	for _, o := range opts {
+		o(&c)
+	}
+	var faults []error
+	if client == nil {
+		faults = append(faults, invalid("no client: want one of rueidis.NewClient"))
+	}
+	if c.prefix == "" {
+		faults = append(faults, invalid("empty prefix: want one that no other keys begin with"))
+	}
+	faults = append(faults, checkNames(c.names)...)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return &Store{
+		client: client, prefix: c.prefix, codec: newRowCodec(c.names),
+		bulk: newBulk(client, fmt.Sprintf("keys %q", c.prefix), storeScript, lastStays),
+	}, nil
+}
+
+// Features returns the names of the values of every row.
+func (s *Store) Features() []string { return slices.Clone(s.codec.names) }
+
+// Row returns the newest row of userID, in one round trip.
+func (s *Store) Row(ctx context.Context, userID string) (basket.Row, error) {
+	ctx = cancelable(ctx)
+	value, err := s.client.Do(ctx, s.client.B().Get().Key(s.prefix+userID).Build()).AsBytes()
+	if err != nil {
+		if rueidis.IsRedisNil(err) {
+			return basket.Row{}, errNoRow
+		}
+		return basket.Row{}, s.bulk.fault(replyError(ctx, err))
+	}
+	row, err := s.codec.read(value)
+	if err != nil {
+		return basket.Row{}, s.bulk.fault(err)
+	}
+	row.UserID = userID
+	return row, nil
+}
+
+// Rows returns the newest rows of userIDs, in one round trip; from a cluster, in one to
+// each of its servers at the same time.
+func (s *Store) Rows(ctx context.Context, userIDs []string) ([]basket.Row, error) {
+	if len(userIDs) == 0 {
+		return nil, nil
+	}
+	ctx = cancelable(ctx)
+	cmds := make(rueidis.Commands, len(userIDs))
+	for i, userID := range userIDs {
+		cmds[i] = s.client.B().Get().Key(s.prefix + userID).Build()
+	}
+	rows := make([]basket.Row, len(userIDs))
+	for i, reply := range s.client.DoMulti(ctx, cmds...) {
+		value, err := reply.AsBytes()
+		switch {
+		case rueidis.IsRedisNil(err):
+			continue
+		case err != nil:
+			return nil, s.bulk.fault(atIndex(i, replyError(ctx, err)))
+		}
+		if rows[i], err = s.codec.read(value); err != nil {
+			return nil, s.bulk.fault(atIndex(i, err))
+		}
+		rows[i].UserID = userIDs[i]
+	}
+	return rows, nil
+}
+
+// Put sets the newest rows of some users. A row older than the user's present one is
+// ignored, also when several processes put rows at the same time; of rows of equal time
+// the last one stays. If a row cannot be stored, as when it has the wrong number of
+// values, none of them is. If Redis fails meanwhile, some may have been stored, and Put
+// may be called again. An expiry that a key has is kept, and none is set.
+//
+// What is under a user's key and is no row of a version that the store knows is not
+// replaced. The error then wraps ErrData, and all other rows are stored.
+func (s *Store) Put(ctx context.Context, rows []basket.Row) error {
+	return s.bulk.put(ctx, s, rows)
+}
+
+// PutAll is Put for any number of rows: it sends some thousand at a time, and keeps no
+// more in memory. It returns how many rows Redis has taken, those that it ignored
+// included. Rows before an error may have been stored. An error of the sequence is
+// returned as it is.
+func (s *Store) PutAll(ctx context.Context, rows iter.Seq2[basket.Row, error]) (n int, err error) {
+	return s.bulk.putAll(ctx, s, rows)
+}
+
+// Delete removes the rows of userIDs.
+func (s *Store) Delete(ctx context.Context, userIDs []string) error {
+	keys := make([]string, len(userIDs))
+	for i, userID := range userIDs {
+		keys[i] = s.prefix + userID
+	}
+	return s.bulk.fault(remove(ctx, s.client, keys))
+}
+
+func (s *Store) check(row basket.Row) error { return checkRow(row, s.codec.names) }
+
+func (s *Store) appendRow(a *arguments, row basket.Row) {
+	if !a.begin(row) {
+		return
+	}
+	a.buf = append(append(a.buf, s.prefix...), row.UserID...)
+	a.end()
+	a.buf = s.codec.append(a.buf, row)
+	a.end()
+}
+
+// storeScript sets KEYS[i] to the row ARGV[i] unless the present row is newer, and
+// returns how many keys hold something else. Times are compared as numbers: they are
+// exact in Lua's floating point for the years of a row, and the order of strings
+// in Lua depends on the server's locale.
+const storeScript = `
+local skipped = 0
+for i = 1, #KEYS do
+  local old, newer = redis.pcall('GET', KEYS[i]), true
+  if type(old) == 'table' then
+    if not string.find(old.err, 'WRONGTYPE', 1, true) then return old end
+    skipped, newer = skipped + 1, false
+  elseif old then
+    if #old < 22 or string.byte(old) ~= 1 then
+      skipped, newer = skipped + 1, false
+    else
+      local l, h, n = struct.unpack('<I4i4I4', old, 2)
+      local l2, h2, n2 = struct.unpack('<I4i4I4', ARGV[i], 2)
+      if h2 ~= h then newer = h2 > h elseif l2 ~= l then newer = l2 > l else newer = n2 >= n end
+    end
+  end
+  if newer then redis.call('SET', KEYS[i], ARGV[i], 'KEEPTTL') end
+end
+return skipped`
+
+// rowVersion is the version of the format of rows.
+const rowVersion = 1
+
+// rowHeader is the length of a row up to its number.
+const rowHeader = 21
+
+// A rowCodec writes and reads rows.
+type rowCodec struct {
+	names []string
+	hash  [8]byte
+}
+
+func newRowCodec(names []string) rowCodec {
+	var text []byte
+	for _, name := range names {
+		text = binary.LittleEndian.AppendUint32(text, uint32(len(name)))
+		text = append(text, name...)
+	}
+	sum := sha256.Sum256(text)
+	return rowCodec{names: names, hash: [8]byte(sum[:8])}
+}
+
+func (c *rowCodec) append(b []byte, row basket.Row) []byte {
+	b = append(b, rowVersion)
+	b = binary.LittleEndian.AppendUint64(b, uint64(row.OrderedAt.Unix()))
+	b = binary.LittleEndian.AppendUint32(b, uint32(row.OrderedAt.Nanosecond()))
+	b = append(b, c.hash[:]...)
+	b = binary.AppendVarint(b, int64(row.Number))
+	for _, v := range row.Values {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	}
+	return b
+}
+
+// read reads a row, but for its user ID.
+func (c *rowCodec) read(b []byte) (basket.Row, error) {
+	if len(b) == 0 {
+		return basket.Row{}, fmt.Errorf("%w: row is empty: want version %d", basket.ErrData, rowVersion)
+	}
+	if b[0] != rowVersion {
+		return basket.Row{}, fmt.Errorf("%w: row has version %d: want %d: materialize with this version of basket", basket.ErrFeatureMismatch, b[0], rowVersion)
+	}
+	if len(b) <= rowHeader {
+		return basket.Row{}, fmt.Errorf("%w: row has %d bytes: want more than %d", basket.ErrData, len(b), rowHeader)
+	}
+	if hash := [8]byte(b[13:rowHeader]); hash != c.hash {
+		return basket.Row{}, fmt.Errorf("%w: row has other features (hash %x): want %q (hash %x)", basket.ErrFeatureMismatch, hash, c.names, c.hash)
+	}
+	sec, nsec := int64(binary.LittleEndian.Uint64(b[1:])), binary.LittleEndian.Uint32(b[9:])
+	if err := checkEventTime(sec, int64(nsec)); err != nil {
+		return basket.Row{}, err
+	}
+	number, n := binary.Varint(b[rowHeader:])
+	if n <= 0 || int64(int(number)) != number {
+		return basket.Row{}, fmt.Errorf("%w: row has an unreadable number", basket.ErrData)
+	}
+	b = b[rowHeader+n:]
+	if len(b) != 8*len(c.names) {
+		return basket.Row{}, fmt.Errorf("%w: row has %d bytes of values: want %d, for %q", basket.ErrData, len(b), 8*len(c.names), c.names)
+	}
+	values := make([]float64, len(c.names))
+	for i := range values {
+		values[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+	}
+	return basket.Row{OrderedAt: time.Unix(sec, int64(nsec)).UTC(), Number: int(number), Values: values}, nil
+}
+
+var (
+	_ basket.BatchStore = (*Store)(nil)
+	_ basket.Deleter    = (*Store)(nil)
+)
