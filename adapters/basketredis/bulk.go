@@ -1,6 +1,7 @@
 package basketredis
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
@@ -75,17 +76,41 @@ func (b *bulk) put(ctx context.Context, l layout, rows []basket.Row) error {
 	return err
 }
 
-// putAll writes the rows of a sequence, and returns how many the server has taken.
+// putAll writes the rows of a sequence, and returns how many the server has taken. It
+// prepares rows while the server works on those before them.
 func (b *bulk) putAll(ctx context.Context, l layout, rows iter.Seq2[basket.Row, error]) (n int, err error) {
-	a := arguments{ties: b.ties}
+	now, next := &arguments{ties: b.ties}, &arguments{ties: b.ties}
 	var skipped int64 // keys that hold something else
-	send := func() error {
-		k, err := b.send(ctx, &a)
-		if err != nil {
-			return b.fault(err)
+	type result struct {
+		taken   int
+		skipped int64
+		err     error
+	}
+	results := make(chan result, 1)
+	sending := false
+	wait := func() error {
+		if !sending {
+			return nil
 		}
-		n, skipped = n+a.taken, skipped+k
-		a.reset()
+		r := <-results
+		sending = false
+		if r.err == nil {
+			n, skipped = n+r.taken, skipped+r.skipped
+		}
+		return b.fault(r.err)
+	}
+	defer func() { err = cmp.Or(err, wait()) }()
+	send := func() error {
+		if err := wait(); err != nil {
+			return err
+		}
+		now, next = next, now
+		now.reset()
+		sending = true
+		go func(a *arguments) {
+			k, err := b.send(ctx, a)
+			results <- result{a.taken, k, err}
+		}(next)
 		return nil
 	}
 	for row, err := range rows {
@@ -95,14 +120,14 @@ func (b *bulk) putAll(ctx context.Context, l layout, rows iter.Seq2[basket.Row, 
 		if err := l.check(row); err != nil {
 			return n, b.fault(err)
 		}
-		l.appendRow(&a, row)
-		if a.taken == bulkRows {
+		l.appendRow(now, row)
+		if now.taken == bulkRows {
 			if err := send(); err != nil {
 				return n, err
 			}
 		}
 	}
-	if err := send(); err != nil {
+	if err := cmp.Or(send(), wait()); err != nil {
 		return n, err
 	}
 	if skipped > 0 {

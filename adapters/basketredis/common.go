@@ -40,7 +40,7 @@ const (
 
 func checkEventTime(sec, nsec int64) error {
 	if sec < minSecond || sec > maxSecond || nsec < 0 || nsec >= 1e9 {
-		return fmt.Errorf("%w: event time of %d s and %d ns: want the years 1 to 9999 and less than 1e9 ns", basket.ErrData, sec, nsec)
+		return fmt.Errorf("%w: event time: want the years 1 to 9999 and less than 1e9 ns", basket.ErrData)
 	}
 	return nil
 }

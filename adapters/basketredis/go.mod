@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/basket-go/basket v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/redis/rueidis v1.0.79
 )
 
