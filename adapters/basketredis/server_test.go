@@ -37,16 +37,19 @@ type server struct {
 	port int
 	addr string
 	logs string
+	stop func() // ends it at once, and waits for that
 }
 
-// startServer starts a program of Redis on a free port, and ends it after the test. As
-// another process may take the port first, it tries several.
-func startServer(t testing.TB, name string, args func(dir string) []string) *server {
+// startServer starts a program of Redis, and ends it after the test: on one of the given
+// ports, or else on a free one. As another process may take a port first, it tries several.
+func startServer(t testing.TB, name string, args func(dir string) []string, ports ...int) *server {
 	t.Helper()
 	path := program(t, name)
 	for range 10 {
+		ports = append(ports, freePort(t))
+	}
+	for _, port := range ports {
 		dir := t.TempDir()
-		port := freePort(t)
 		s := &server{port: port, addr: fmt.Sprintf("127.0.0.1:%d", port), logs: filepath.Join(dir, "log")}
 		s.Cmd = exec.Command(path, append(args(dir), "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", s.logs)...)
 		if err := s.Start(); err != nil {
@@ -54,7 +57,8 @@ func startServer(t testing.TB, name string, args func(dir string) []string) *ser
 		}
 		ended := make(chan struct{})
 		go func() { s.Wait(); close(ended) }()
-		t.Cleanup(func() { s.Process.Kill(); <-ended })
+		s.stop = func() { s.Process.Kill(); <-ended }
+		t.Cleanup(s.stop)
 		if s.answers(ended) {
 			return s
 		}
@@ -133,6 +137,19 @@ func startCluster(t testing.TB) []string {
 	args := append([]string{"--cluster", "create"}, addrs...)
 	if out, err := exec.Command(cli, append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
+	}
+	for _, addr := range addrs { // each learns of the others in its own time
+		_, port, _ := strings.Cut(addr, ":")
+		for i := 0; ; i++ {
+			out, err := exec.Command(cli, "-p", port, "cluster", "info").CombinedOutput()
+			if strings.Contains(string(out), "cluster_state:ok") {
+				break
+			}
+			if i == 300 {
+				t.Fatalf("the cluster is not ready: %v\n%s", err, out)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	return addrs
 }

@@ -219,7 +219,9 @@ for i = 1, #KEYS do
   else
     local l, h, n = struct.unpack('<I4i4I4', old, 2)
     local l2, h2, n2 = struct.unpack('<I4i4I4', new, 2)
-    if h2 ~= h then newer = h2 > h elseif l2 ~= l then newer = l2 > l else newer = n2 >= n end
+    if h < -15 or h > 58 or n >= 1e9 then -- outside the years 1 to 9999
+      skipped, newer = skipped + 1, false
+    elseif h2 ~= h then newer = h2 > h elseif l2 ~= l then newer = l2 > l else newer = n2 >= n end
   end
   if newer then
     put[#put + 1] = KEYS[i]
