@@ -22,15 +22,16 @@ import (
 
 // cli is the command line, as kong reads it.
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Serve predictions over HTTP: POST /predict and /predict/batch, GET /status, /livez and /readyz."`
-	Features featuresCmd `cmd:"" help:"Compute the feature row of each user from a folder of orders."`
-	Score    scoreCmd    `cmd:"" help:"Predict for each row of a parquet or CSV file."`
-	Explain  explainCmd  `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`
-	Profile  profileCmd  `cmd:"" help:"Describe the rows and predictions of a model, to compare with what is served later."`
-	Drift    driftCmd    `cmd:"" help:"Compare the predictions of a model log with a profile."`
-	Inspect  inspectCmd  `cmd:"" help:"Describe a model file."`
-	Compare  compareCmd  `cmd:"" help:"Tell whether the routes of a prediction log differ, and which model predicts orders better."`
-	Key      keyCmd      `cmd:"" help:"Make API keys."`
+	Serve       serveCmd       `cmd:"" help:"Serve predictions over HTTP: POST /predict and /predict/batch, GET /status, /livez and /readyz."`
+	Features    featuresCmd    `cmd:"" help:"Compute the feature row of each user from a folder of orders."`
+	Score       scoreCmd       `cmd:"" help:"Predict for each row of a parquet or CSV file."`
+	Materialize materializeCmd `cmd:"" help:"Write the feature row of each user where basket serve --store reads it: a file, Redis or Postgres."`
+	Explain     explainCmd     `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`
+	Profile     profileCmd     `cmd:"" help:"Describe the rows and predictions of a model, to compare with what is served later."`
+	Drift       driftCmd       `cmd:"" help:"Compare the predictions of a model log with a profile."`
+	Inspect     inspectCmd     `cmd:"" help:"Describe a model file."`
+	Compare     compareCmd     `cmd:"" help:"Tell whether the routes of a prediction log differ, and which model predicts orders better."`
+	Key         keyCmd         `cmd:"" help:"Make API keys."`
 }
 
 // A terminal is where a command writes to its user.

@@ -17,7 +17,7 @@ type serveCmd struct {
 	Config      string `type:"setting" placeholder:"FILE" help:"YAML file of settings, a line NAME: VALUE each. Flags and environment variables, BASKET_NAME for --name, precede it."`
 	PrintConfig bool   `type:"switch" help:"Print each setting with its source, as a configuration file, and exit."`
 
-	Data      string `type:"setting" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet, which are read again when they have changed and settled, and on SIGHUP. Needed."`
+	Data      string `type:"setting" placeholder:"DIR" help:"Folder of orders.parquet, regulars.parquet and inventory.parquet, which are read again when they have changed and settled, and on SIGHUP. This or --store is needed."`
 	Meaning   string `type:"setting" oneof:"last-order,next-order" initial:"last-order" placeholder:"MEANING" help:"Which order a feature row describes: last-order (default) or next-order."`
 	Model     string `type:"setting" placeholder:"FILE" help:"Model file. This or --models is needed."`
 	Models    string `type:"setting" placeholder:"DIR" help:"Folder of models, NAME/VERSION/model.* or NAME/model.*: the newest version that loads is served, and new ones are picked up."`
@@ -31,6 +31,7 @@ type serveCmd struct {
 	Addr  string        `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
 	Drain time.Duration `type:"setting" placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop (default 300ms on loopback, else 5s)."`
 
+	Store     storeSettings     `embed:""`
 	Log       logSettings       `embed:""`
 	Auth      authSettings      `embed:""`
 	Limits    limitSettings     `embed:""`
@@ -40,8 +41,11 @@ type serveCmd struct {
 // faults returns what is wrong with settings that depend on each other.
 func (c *serveCmd) faults() (faults []error) {
 	fault := func(text string) { faults = append(faults, errors.New(text)) }
-	if c.Data == "" {
-		fault("no data: give --data DIR")
+	switch {
+	case c.Data == "" && c.Store.Store == "":
+		fault("no data: give --data DIR, or --store " + storeForms)
+	case c.Data != "" && c.Store.Store != "":
+		fault("both --data and --store: give one of them")
 	}
 	switch {
 	case c.Model == "" && c.Models == "":
@@ -58,7 +62,7 @@ func (c *serveCmd) faults() (faults []error) {
 		fault("both --routes and --model-name: give one of them")
 	}
 	_, limitsErr := c.Limits.build()
-	faults = append(faults, limitsErr)
+	faults = append(append(faults, limitsErr), c.Store.faults()...)
 	faults = append(faults, c.Log.faults()...)
 	faults = append(faults, c.Telemetry.faults()...)
 	return append(faults, c.Auth.faults(c.Addr)...)
@@ -103,6 +107,11 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 	background, stop := context.WithCancel(ctx)
 	defer s.background.Wait()
 	defer stop()
+	defer func() {
+		if s.remote != nil { // requests under way until here have read from it
+			s.remote.close()
+		}
+	}()
 	listener, handler, err := s.start(background, term)
 	if err != nil {
 		s.logEvent("Failed to initialize API", err)

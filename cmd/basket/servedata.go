@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -15,78 +14,93 @@ import (
 	"github.com/basket-go/basket/serve"
 )
 
-// A dataFolder is a folder of orders whose newest rows a server has in memory.
-type dataFolder struct {
-	dir      string
-	meaning  basket.Meaning
-	logEvent func(message string, err error)
-	reloaded func(error) // counts readings; may be nil
-	store    *basket.MemoryStore
-	again    chan struct{} // has an element if the files should be read again
+// A rowSource is where the rows come from that a server has in memory.
+type rowSource interface {
+	// check returns at once what is wrong with the files.
+	check(ctx context.Context) error
 
-	mu    sync.Mutex
-	state dataState
-	fault error // why the last reading failed
+	// load reads the rows for the first time, with all processors.
+	load(ctx context.Context, term terminal) (*basket.MemoryStore, error)
+
+	// replace reads the rows again, with one processor, because requests need the other
+	// ones. On error the old rows stay.
+	replace(ctx context.Context, store *basket.MemoryStore) error
+
+	// watch calls changed when the files have changed and settled, until ctx is done.
+	watch(ctx context.Context, changed func())
 }
 
-// A dataState describes the rows that are served.
-type dataState struct {
-	Users  int       `json:"users"`
-	Newest time.Time `json:"newest_order"`
-	Age    float64   `json:"age_seconds"` // since the newest order
-	ReadAt time.Time `json:"read_at"`
-	Fault  string    `json:"fault,omitempty"`
+// A folderSource is a folder of orders.
+type folderSource struct {
+	dir     string
+	meaning basket.Meaning
 }
 
-// check returns what is wrong with the files, by their footers alone.
-func (d *dataFolder) check(ctx context.Context) error {
+func (s folderSource) check(ctx context.Context) error {
 	var faults []error
 	for _, table := range []string{"orders", "regulars", "inventory"} {
-		_, err := basketparquet.RowGroups(ctx, os.DirFS(d.dir), table)
+		_, err := basketparquet.RowGroups(ctx, os.DirFS(s.dir), table)
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
 }
 
-// load reads the rows for the first time, with all processors.
-func (d *dataFolder) load(ctx context.Context, term terminal) error {
-	history, err := materialize(ctx, d.dir, d.meaning, term)
+func (s folderSource) load(ctx context.Context, term terminal) (*basket.MemoryStore, error) {
+	history, err := materialize(ctx, s.dir, s.meaning, term)
+	if err != nil {
+		return nil, err
+	}
+	return basket.NewMemoryStore(history.Latest(ctx))
+}
+
+func (s folderSource) replace(ctx context.Context, store *basket.MemoryStore) error {
+	history, err := basketparquet.Materialize(ctx, os.DirFS(s.dir), s.meaning)
 	if err != nil {
 		return err
 	}
-	var newest time.Time
-	d.store, err = basket.NewMemoryStore(newestOf(history.Latest(ctx), &newest))
-	if err != nil {
+	return store.Replace(history.Latest(ctx))
+}
+
+func (s folderSource) watch(ctx context.Context, changed func()) {
+	_ = basketparquet.Watch(ctx, os.DirFS(s.dir), watchInterval, changed)
+}
+
+// memoryRows are the rows that a server has in memory.
+type memoryRows struct {
+	source   rowSource
+	logEvent func(message string, err error)
+	reloaded func(error) // counts readings; may be nil
+	store    *basket.MemoryStore
+	again    chan struct{} // has an element if the source should be read again
+
+	mu     sync.Mutex
+	readAt time.Time
+	fault  error // why the last reading failed
+}
+
+func newMemoryRows(source rowSource, logEvent func(string, error), reloaded func(error)) *memoryRows {
+	return &memoryRows{source: source, logEvent: logEvent, reloaded: reloaded, again: make(chan struct{}, 1)}
+}
+
+// load reads the rows for the first time.
+func (d *memoryRows) load(ctx context.Context, term terminal) (err error) {
+	if d.store, err = d.source.load(ctx, term); err != nil {
 		return err
 	}
-	d.read(newest)
-	debug.FreeOSMemory() // what reading has used
+	d.read()
 	return nil
 }
 
-// read records a reading.
-func (d *dataFolder) read(newest time.Time) {
+// read records a reading, and returns the memory that it has used.
+func (d *memoryRows) read() {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.state, d.fault = dataState{Users: d.store.Len(), Newest: newest, ReadAt: time.Now()}, nil
+	d.readAt, d.fault = time.Now(), nil
+	d.mu.Unlock()
+	debug.FreeOSMemory()
 }
 
-// newestOf sets t to the time of the newest order among rows.
-func newestOf(rows iter.Seq2[basket.Row, error], t *time.Time) iter.Seq2[basket.Row, error] {
-	return func(yield func(basket.Row, error) bool) {
-		for row, err := range rows {
-			if row.OrderedAt.After(*t) {
-				*t = row.OrderedAt
-			}
-			if !yield(row, err) {
-				return
-			}
-		}
-	}
-}
-
-// Reopen reads the files again, soon. It is what SIGHUP calls.
-func (d *dataFolder) Reopen() error {
+// Reopen reads the rows again, soon. It is what SIGHUP calls.
+func (d *memoryRows) Reopen() error {
 	select {
 	case d.again <- struct{}{}:
 	default:
@@ -94,16 +108,14 @@ func (d *dataFolder) Reopen() error {
 	return nil
 }
 
-// watch notes when the files have changed and settled, and SIGHUP, until ctx is done.
-func (d *dataFolder) watch(ctx context.Context, background *sync.WaitGroup) {
+// watch notes when the source has changed and settled, and SIGHUP, until ctx is done.
+func (d *memoryRows) watch(ctx context.Context, background *sync.WaitGroup) {
 	serve.ReopenOnHangup(ctx, d, nil)
-	background.Go(func() {
-		_ = basketparquet.Watch(ctx, os.DirFS(d.dir), watchInterval, func() { _ = d.Reopen() })
-	})
+	background.Go(func() { d.source.watch(ctx, func() { _ = d.Reopen() }) })
 }
 
-// follow replaces the rows when watch or SIGHUP asks for it, until ctx is done.
-func (d *dataFolder) follow(ctx context.Context, background *sync.WaitGroup) {
+// follow replaces the rows when watch asks for it, until ctx is done.
+func (d *memoryRows) follow(ctx context.Context, background *sync.WaitGroup) {
 	background.Go(func() {
 		for {
 			select {
@@ -111,41 +123,28 @@ func (d *dataFolder) follow(ctx context.Context, background *sync.WaitGroup) {
 				return
 			case <-d.again:
 			}
-			err := d.reload(ctx)
-			if ctx.Err() == nil && d.reloaded != nil {
+			err := d.source.replace(ctx, d.store)
+			if ctx.Err() != nil {
+				return
+			}
+			if d.reloaded != nil {
 				d.reloaded(err)
 			}
-			switch {
-			case err == nil:
-				d.logEvent(fmt.Sprintf("The data was read again: rows of %d users", d.store.Len()), nil)
-			case ctx.Err() == nil:
+			if err != nil {
 				d.mu.Lock()
 				d.fault = err
 				d.mu.Unlock()
 				d.logEvent("Failed to reload data; the old rows are served", err)
+				continue
 			}
+			d.read()
+			d.logEvent(fmt.Sprintf("The data was read again: rows of %d users", d.store.Len()), nil)
 		}
 	})
 }
 
-// reload replaces all rows at once. It works with one goroutine, because requests need
-// the processor meanwhile.
-func (d *dataFolder) reload(ctx context.Context) error {
-	history, err := basketparquet.Materialize(ctx, os.DirFS(d.dir), d.meaning)
-	var newest time.Time
-	if err == nil {
-		err = d.store.Replace(newestOf(history.Latest(ctx), &newest))
-	}
-	if err != nil {
-		return err
-	}
-	d.read(newest)
-	debug.FreeOSMemory()
-	return nil
-}
-
 // checks are those of the store, and of the last reading.
-func (d *dataFolder) checks() []serve.Check {
+func (d *memoryRows) checks() []serve.Check {
 	return []serve.Check{serve.StoreCheck(d.store), {Name: "data", Do: func(context.Context) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -161,11 +160,20 @@ func degraded(fault error) error {
 	return fmt.Errorf("%w: %w", serve.ErrDegraded, fault)
 }
 
+// A dataState describes the rows that are served.
+type dataState struct {
+	Users  int       `json:"users"`
+	Newest time.Time `json:"newest_order"`
+	Age    float64   `json:"age_seconds"` // since the newest order
+	ReadAt time.Time `json:"read_at"`
+	Fault  string    `json:"fault,omitempty"`
+}
+
 // details describe the rows that are served.
-func (d *dataFolder) details() dataState {
+func (d *memoryRows) details() dataState {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.state
+	s := dataState{Users: d.store.Len(), Newest: d.store.Newest(), ReadAt: d.readAt}
 	s.Age = time.Since(s.Newest).Seconds()
 	if d.fault != nil {
 		s.Fault = d.fault.Error()

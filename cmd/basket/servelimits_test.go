@@ -133,21 +133,13 @@ func TestServe_tls(t *testing.T) {
 		}
 		return r.TLS.PeerCertificates[0].SerialNumber.Int64(), string(text)
 	}
-	until := func(what string, ok func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal(what)
-			}
-		}
-	}
 	if _, text := get("/metrics"); !strings.Contains(text, "\nbasket_certificate_remaining_seconds 3") {
 		t.Errorf("no time of the certificate in %s", text)
 	}
 	writeCertificate(t, dir, 2)
-	until("the new certificate is not served", func() bool { serial, _ := get("/status"); return serial == 2 })
+	until(t, "the new certificate is served", func() bool { serial, _ := get("/status"); return serial == 2 })
 	writeWholeFile(t, dir+"/tls.key", []byte("no key"))
-	until("the damaged key is not told", func() bool {
+	until(t, "the damaged key is told", func() bool {
 		serial, text := get("/readyz")
 		return serial == 2 && strings.Contains(text, `"tls":"degraded"`)
 	})

@@ -29,7 +29,8 @@ type server struct {
 	tls            *tls.Config    // nil without --tls-cert
 	monitor        *drift.Monitor // nil without --profile
 
-	data   *dataFolder
+	data   *memoryRows            // nil with a store that is a server
+	remote remoteStore            // nil with rows in memory
 	model  *basket.FileModel      // the only one, unless routes name them
 	models *repository.Repository // nil with --model
 	routes *routing.File          // nil without --routes
@@ -38,29 +39,35 @@ type server struct {
 // start loads keys, models, routes and data, and listens. Its error joins the faults of
 // all of them. What it starts ends when ctx is done.
 func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.Handler, error) {
-	s.data = &dataFolder{dir: s.Data, meaning: meaning(s.Meaning), logEvent: s.logEvent, reloaded: s.reloads("data"), again: make(chan struct{}, 1)}
+	storeErr := s.openStore(ctx)
 	keysErr := s.loadKeys(ctx)
 	follow, modelErr := s.loadModels(ctx)
 	var profileErr error
 	if modelErr == nil {
 		profileErr = s.loadProfile(ctx)
 	}
-	if err := errors.Join(keysErr, s.loadCertificate(ctx), modelErr, profileErr, s.data.check(ctx)); err != nil {
+	if err := errors.Join(keysErr, s.loadCertificate(ctx), modelErr, profileErr, storeErr); err != nil {
 		return nil, nil, err
 	}
-	s.data.watch(ctx, &s.background)
-	if err := s.data.load(ctx, term); err != nil {
-		return nil, nil, err
+	if s.data != nil {
+		s.data.watch(ctx, &s.background)
+		if err := s.data.load(ctx, term); err != nil {
+			return nil, nil, err
+		}
+		s.checks = append(s.checks, s.data.checks()...)
 	}
-	store, err := s.Limits.limitedStore(s.data.store)
+	store, err := s.storeOf()
 	if err != nil {
 		return nil, nil, err
 	}
+	s.opts = append(s.opts, s.Store.options()...)
 	p, err := basket.New(append(s.opts, basket.WithStore(s.telemetry.recorder.Store(store)))...)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.data.follow(ctx, &s.background)
+	if s.data != nil {
+		s.data.follow(ctx, &s.background)
+	}
 	follow(p)
 	s.observe()
 	s.limits.observe(s.telemetry)
@@ -79,7 +86,7 @@ var adminPaths = []string{"/admin", "/metrics", "/drift", "/ui"}
 
 // handler returns the handler of all paths.
 func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler {
-	health := serve.NewHealth(ctx, append(s.checks, s.data.checks()...), serve.WithDetails(s.details),
+	health := serve.NewHealth(ctx, s.checks, serve.WithDetails(s.details),
 		serve.WithReport(func(check string, err error) {
 			switch {
 			case err == nil:
@@ -130,11 +137,15 @@ func exactPaths(handlers map[string]http.Handler, others http.Handler) http.Hand
 // details describe the server to administrators.
 func (s *server) details(context.Context) any {
 	details := struct {
-		Data   dataState    `json:"data"`
+		Data   *dataState   `json:"data,omitempty"`
 		Model  string       `json:"model,omitempty"`
 		Models []modelState `json:"models,omitempty"`
 		Routes string       `json:"routes_fault,omitempty"`
-	}{Data: s.data.details()}
+	}{}
+	if s.data != nil {
+		data := s.data.details()
+		details.Data = &data
+	}
 	if s.models != nil {
 		details.Models = modelStates(s.Models, s.models)
 	}

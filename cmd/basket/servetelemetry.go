@@ -91,9 +91,11 @@ func (t *serverTelemetry) close() {
 // observe adds the metrics of what the server has loaded.
 func (s *server) observe() {
 	t := s.telemetry
-	t.Gauge("basket.data.age", "Time since the newest order in the data.", "s", func() float64 { return s.data.details().Age })
-	t.Gauge("basket.data.users", "Users that have a feature row.", "{user}", func() float64 { return float64(s.data.details().Users) })
-	checks := slices.Concat(s.checks, s.data.checks())
+	if s.data != nil {
+		t.Gauge("basket.data.age", "Time since the newest order in the data.", "s", func() float64 { return s.data.details().Age })
+		t.Gauge("basket.data.users", "Users that have a feature row.", "{user}", func() float64 { return float64(s.data.details().Users) })
+	}
+	checks := slices.Clone(s.checks)
 	t.Gauges("basket.check.status", "Checks of /readyz: 0 works, 1 works with something old, 2 fails.", "",
 		func(observe func(float64, ...attribute.KeyValue)) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -32,9 +32,9 @@ type documentedMetric struct {
 	otel   string // name by OTLP
 }
 
-// optionalMetrics are of settings that startTelemetryServer does not use; TestServe_tls and
-// TestServe_drift have them.
-var optionalMetrics = []string{"basket_certificate_remaining_seconds", "basket_drift_psi_ratio", "basket_drift_null_rate_ratio", "basket_drift_detected_ratio"}
+// optionalMetrics are of settings that startTelemetryServer does not use; TestServe_tls,
+// TestServe_drift and TestServe_outage have them.
+var optionalMetrics = []string{"basket_store_circuit_ratio", "basket_store_cached_total", "basket_certificate_remaining_seconds", "basket_drift_psi_ratio", "basket_drift_null_rate_ratio", "basket_drift_detected_ratio"}
 
 // documentedMetrics reads the table.
 func documentedMetrics(t *testing.T) map[string]documentedMetric {

@@ -139,7 +139,7 @@ func TestData_slowCopies(t *testing.T) {
 	for i := range copies {
 		dir := t.TempDir()
 		copyShop(t, dir)
-		d := &dataFolder{dir: dir, meaning: basket.LastOrder, logEvent: func(string, error) {}, again: make(chan struct{}, 1)}
+		d := newMemoryRows(folderSource{dir, basket.LastOrder}, func(string, error) {}, nil)
 		d.watch(ctx, &background)
 		if err := d.load(ctx, terminal{}); err != nil {
 			t.Fatal(err)

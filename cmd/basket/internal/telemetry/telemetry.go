@@ -20,6 +20,8 @@
 //	basket_requests_refused_total         basket_limit                                                            basket.requests.refused
 //	basket_requests_queued                none                                                                    basket.requests.queued
 //	basket_certificate_remaining_seconds  none                                                                    basket.certificate.remaining
+//	basket_store_circuit_ratio            none                                                                    basket.store.circuit
+//	basket_store_cached_total             none                                                                    basket.store.cached
 //	basket_drift_psi_ratio                basket_route, basket_column                                             basket.drift.psi
 //	basket_drift_null_rate_ratio          basket_route, basket_column                                             basket.drift.null_rate
 //	basket_drift_detected_ratio           basket_route, basket_column                                             basket.drift.detected
@@ -36,7 +38,7 @@
 // is 0 for a check of /readyz that works, 1 if it works with what it had before, and 2
 // if it fails. basket_log_dropped_total counts lines that did not fit into memory while
 // the disk was full or slow. basket_limit is rate or concurrency. The metrics of a limit,
-// of the certificate and of drift are there if the settings ask for them. Requests without a valid key or role are those with the
+// of the certificate, of a store that is a server and of drift are there if the settings ask for them. Requests without a valid key or role are those with the
 // status 401 or 403.
 //
 // # Environment
