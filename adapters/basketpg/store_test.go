@@ -102,6 +102,26 @@ func TestStore_exact(t *testing.T) {
 	}
 }
 
+// TestStore_repeated: of rows of equal time the last wins, also if only the sign of a zero,
+// or NaN, is new.
+func TestStore_repeated(t *testing.T) {
+	s := newStore(t, newServer(t).pool(t, ""))
+	row := someRow(1)
+	for _, v := range []float64{0, math.Copysign(0, -1), math.NaN(), 0, 0} {
+		row.Values[3] = v
+		if err := s.Put(t.Context(), []basket.Row{row}); err != nil {
+			t.Fatal(err)
+		}
+		hasRows(t, "put again", s, []basket.Row{row})
+	}
+	stale := row
+	stale.OrderedAt, stale.Number = row.OrderedAt.Add(-1), 77
+	if err := s.Put(t.Context(), []basket.Row{stale}); err != nil {
+		t.Fatal(err)
+	}
+	hasRows(t, "after a row that is a nanosecond older", s, []basket.Row{row})
+}
+
 // hasRows checks that the store has these rows.
 func hasRows(t *testing.T, name string, s *basketpg.Store, want []basket.Row) {
 	t.Helper()
