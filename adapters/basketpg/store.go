@@ -229,7 +229,8 @@ func (s *Store) Row(ctx context.Context, userID string) (basket.Row, error) {
 	return row, nil
 }
 
-// Rows returns the newest rows of userIDs by one query.
+// Rows returns the newest rows of userIDs by one query. If a row cannot be read, there are
+// none: a row is never left out, which would say that its user is absent.
 func (s *Store) Rows(ctx context.Context, userIDs []string) ([]basket.Row, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err

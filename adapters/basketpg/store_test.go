@@ -3,6 +3,7 @@ package basketpg_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -31,19 +32,15 @@ func TestStore(t *testing.T) {
 func TestStore_faults(t *testing.T) {
 	server := newServer(t)
 	baskettest.TestStoreFaults(t, func(t *testing.T) (baskettest.Store, baskettest.Faults) {
-		s := newStore(t, server.pool(t, ""))
-		pool := server.pool(t, "")
-		if err := s.Check(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		name := s.Schema()
-		name = name[strings.Index(name, `"`) : strings.LastIndex(name, `" (`)+1]
-		own, err := basketpg.NewStore(pool, basketpg.WithTable(strings.Trim(name, `"`)))
+		name := fmt.Sprintf("faulty_%d", tables.Add(1))
+		newStore(t, server.pool(t, ""), basketpg.WithTable(name))
+		pool := server.pool(t, "") // of the store alone, to be closed
+		s, err := basketpg.NewStore(pool, basketpg.WithTable(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		unlock := func() {}
-		return own, baskettest.Faults{
+		return s, baskettest.Faults{
 			Close: pool.Close,
 			Down:  func() { server.stop(t) },
 			Up:    func() { server.start(t) },
