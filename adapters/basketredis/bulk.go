@@ -43,6 +43,7 @@ type bulk struct {
 	header  []string // first arguments of each call
 	ties    tie
 	perCall int
+	gate    *gate
 }
 
 // A tie says which of the rows of equal event time stays.
@@ -55,7 +56,7 @@ const (
 
 func newBulk(client rueidis.Client, where, script string, ties tie, header ...string) bulk {
 	sum := sha1.Sum([]byte(script)) // Redis names scripts so
-	b := bulk{client: client, where: where, script: script, sha: hex.EncodeToString(sum[:]), header: header, ties: ties, perCall: callRows}
+	b := bulk{client: client, where: where, script: script, sha: hex.EncodeToString(sum[:]), header: header, ties: ties, perCall: callRows, gate: new(gate)}
 	if client.Mode() == rueidis.ClientModeCluster {
 		b.perCall = 1
 	}
@@ -88,7 +89,7 @@ func (b *bulk) putAll(ctx context.Context, l layout, rows iter.Seq2[basket.Row, 
 	}
 	results := make(chan result, 1)
 	sending := false
-	wait := func() error {
+	collect := func() error { // what was sent before
 		if !sending {
 			return nil
 		}
@@ -99,9 +100,9 @@ func (b *bulk) putAll(ctx context.Context, l layout, rows iter.Seq2[basket.Row, 
 		}
 		return b.fault(r.err)
 	}
-	defer func() { err = cmp.Or(err, wait()) }()
+	defer func() { err = cmp.Or(err, collect()) }()
 	send := func() error {
-		if err := wait(); err != nil {
+		if err := collect(); err != nil {
 			return err
 		}
 		now, next = next, now
@@ -127,7 +128,7 @@ func (b *bulk) putAll(ctx context.Context, l layout, rows iter.Seq2[basket.Row, 
 			}
 		}
 	}
-	if err := cmp.Or(send(), wait()); err != nil {
+	if err := cmp.Or(send(), collect()); err != nil {
 		return n, err
 	}
 	if skipped > 0 {
@@ -144,13 +145,16 @@ func (b *bulk) send(ctx context.Context, a *arguments) (skipped int64, err error
 	if len(a.rows) == 0 {
 		return 0, nil
 	}
-	ctx = cancelable(ctx)
 	text := string(a.buf) // a client keeps the arguments of a call that is late
 	var first, again rueidis.Commands
 	for i := 0; i < len(a.rows); i += b.perCall {
 		first = append(first, b.call(a, text, i, "EVALSHA", b.sha))
 	}
-	for i, reply := range b.client.DoMulti(ctx, first...) {
+	replies, err := b.gate.doMulti(ctx, b.client, first)
+	if err != nil {
+		return 0, replyError(ctx, err)
+	}
+	for i, reply := range replies {
 		n, err := reply.AsInt64()
 		if e, ok := rueidis.IsRedisErr(err); ok && e.IsNoScript() {
 			again = append(again, b.call(a, text, i*b.perCall, "EVAL", b.script))
@@ -161,7 +165,10 @@ func (b *bulk) send(ctx context.Context, a *arguments) (skipped int64, err error
 		}
 		skipped += n
 	}
-	for _, reply := range b.client.DoMulti(ctx, again...) {
+	if replies, err = b.gate.doMulti(ctx, b.client, again); err != nil {
+		return 0, replyError(ctx, err)
+	}
+	for _, reply := range replies {
 		n, err := reply.AsInt64()
 		if err != nil {
 			return 0, replyError(ctx, err)

@@ -1,10 +1,12 @@
 package basketredis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/basket-go/basket"
@@ -79,35 +81,98 @@ func replyError(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", basket.ErrUnavailable, err)
 }
 
-// cancelable hides the deadline of a context, but not its end: for a context with a
-// deadline, the client waits on the connection itself, and would not notice that the
-// context is canceled earlier.
-func cancelable(ctx context.Context) context.Context {
-	if _, ok := ctx.Deadline(); ok {
-		return noDeadline{ctx}
-	}
-	return ctx
+// maxAbandoned is how many calls may be under way that nobody waits for any more.
+const maxAbandoned = 1000
+
+// soon is how long after the cancellation of its context a call may take.
+const soon = time.Second
+
+// A gate lets calls of a client end with their contexts. The client does not always
+// notice that a context is done: not that it is canceled while the client waits on a
+// connection until the deadline, and nothing while it opens a connection, or has 1,024
+// commands without an answer. Then a call runs in a goroutine, which costs more than ten
+// microseconds; one that is late goes on by itself, until the server answers or the client
+// gives the connection up.
+type gate struct {
+	late      atomic.Bool // whether the last call that ended was late
+	abandoned atomic.Int64
 }
 
-type noDeadline struct{ context.Context }
+// trusts reports whether the client will notice in time that ctx is done.
+func (g *gate) trusts(ctx context.Context) bool {
+	if ctx.Done() == nil {
+		return true
+	}
+	deadline, ok := ctx.Deadline()
+	return !g.late.Load() && (!ok || time.Until(deadline) <= soon)
+}
 
-func (noDeadline) Deadline() (time.Time, bool) { return time.Time{}, false }
+func wait[T any](ctx context.Context, g *gate, call func() T) (result T, err error) {
+	if err := ctx.Err(); err != nil {
+		return result, err
+	}
+	if g.trusts(ctx) {
+		result = call()
+		if late := ctx.Err() != nil; late != g.late.Load() {
+			g.late.Store(late)
+		}
+		return result, nil
+	}
+	if g.abandoned.Load() >= maxAbandoned {
+		return result, fmt.Errorf("%d calls that were late have not ended", maxAbandoned)
+	}
+	done := make(chan T, 1)
+	var left atomic.Bool // set by the first of: call has ended, nobody waits
+	go func() {
+		done <- call()
+		if left.Swap(true) {
+			g.abandoned.Add(-1)
+		}
+	}()
+	select {
+	case result = <-done:
+		g.late.Store(ctx.Err() != nil)
+		return result, nil
+	case <-ctx.Done():
+		g.late.Store(true)
+		g.abandoned.Add(1)
+		if left.Swap(true) {
+			g.abandoned.Add(-1)
+		}
+		return result, ctx.Err()
+	}
+}
+
+// do sends a command.
+func (g *gate) do(ctx context.Context, client rueidis.Client, cmd rueidis.Completed) rueidis.RedisResult {
+	reply, err := wait(ctx, g, func() rueidis.RedisResult { return client.Do(ctx, cmd) })
+	if err != nil {
+		return rueidis.NewErrorResult(err)
+	}
+	return reply
+}
+
+// doMulti sends commands in one round trip.
+func (g *gate) doMulti(ctx context.Context, client rueidis.Client, cmds rueidis.Commands) ([]rueidis.RedisResult, error) {
+	if len(cmds) == 0 {
+		return nil, ctx.Err()
+	}
+	return wait(ctx, g, func() []rueidis.RedisResult { return client.DoMulti(ctx, cmds...) })
+}
 
 // remove deletes keys, each by a command of its own, because on a cluster they are on
 // different servers.
-func remove(ctx context.Context, client rueidis.Client, keys []string) error {
-	if err := ctx.Err(); err != nil {
-		return replyError(ctx, err)
-	}
-	ctx = cancelable(ctx)
+func (g *gate) remove(ctx context.Context, client rueidis.Client, keys []string) error {
 	cmds := make(rueidis.Commands, len(keys))
 	for i, key := range keys {
 		cmds[i] = client.B().Del().Key(key).Build()
 	}
-	for _, reply := range client.DoMulti(ctx, cmds...) {
-		if err := reply.Error(); err != nil {
-			return replyError(ctx, err)
-		}
+	replies, err := g.doMulti(ctx, client, cmds)
+	for _, reply := range replies {
+		err = cmp.Or(err, reply.Error())
+	}
+	if err != nil {
+		return replyError(ctx, err)
 	}
 	return nil
 }

@@ -154,15 +154,11 @@ func (s *FeastStore) Features() []string { return slices.Clone(s.names) }
 
 // Row returns the newest row of userID, in one round trip.
 func (s *FeastStore) Row(ctx context.Context, userID string) (basket.Row, error) {
-	if err := ctx.Err(); err != nil {
-		return basket.Row{}, s.bulk.fault(replyError(ctx, err))
-	}
 	key, ok := s.keys.append(nil, userID)
 	if !ok {
 		return basket.Row{}, errNoRow
 	}
-	ctx = cancelable(ctx)
-	row, err := s.read(ctx, userID, s.client.Do(ctx, s.get(string(key))))
+	row, err := s.read(ctx, userID, s.bulk.gate.do(ctx, s.client, s.get(string(key))))
 	if err != nil {
 		return basket.Row{}, s.bulk.fault(err)
 	}
@@ -175,9 +171,6 @@ func (s *FeastStore) Row(ctx context.Context, userID string) (basket.Row, error)
 // Rows returns the newest rows of userIDs, in one round trip; from a cluster, in one to
 // each of its servers at the same time.
 func (s *FeastStore) Rows(ctx context.Context, userIDs []string) ([]basket.Row, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, s.bulk.fault(replyError(ctx, err))
-	}
 	var cmds rueidis.Commands
 	var index []int // in userIDs, of each command
 	for i, userID := range userIDs {
@@ -185,11 +178,13 @@ func (s *FeastStore) Rows(ctx context.Context, userIDs []string) ([]basket.Row, 
 			cmds, index = append(cmds, s.get(string(key))), append(index, i)
 		}
 	}
+	replies, err := s.bulk.gate.doMulti(ctx, s.client, cmds)
+	if err != nil {
+		return nil, s.bulk.fault(replyError(ctx, err))
+	}
 	rows := make([]basket.Row, len(userIDs))
-	ctx = cancelable(ctx)
-	for k, reply := range s.client.DoMulti(ctx, cmds...) {
+	for k, reply := range replies {
 		i := index[k]
-		var err error
 		if rows[i], err = s.read(ctx, userIDs[i], reply); err != nil {
 			return nil, s.bulk.fault(atIndex(i, err))
 		}
@@ -297,7 +292,7 @@ func (s *FeastStore) Delete(ctx context.Context, userIDs []string) error {
 			keys = append(keys, string(key))
 		}
 	}
-	return s.bulk.fault(remove(ctx, s.client, keys))
+	return s.bulk.fault(s.bulk.gate.remove(ctx, s.client, keys))
 }
 
 func (s *FeastStore) check(row basket.Row) error {

@@ -20,7 +20,9 @@ const (
 )
 
 // String returns the type's name in Feast.
-func (t KeyType) String() string { return nameOf([]string{"String", "Int64", "Int32", "Bytes"}, int(t)) }
+func (t KeyType) String() string {
+	return nameOf([]string{"String", "Int64", "Int32", "Bytes"}, int(t))
+}
 
 // A ValueType is the type of a feature in Feast.
 type ValueType int
@@ -141,4 +143,3 @@ func (t ValueType) append(b []byte, v float64) []byte {
 	}
 	return binary.LittleEndian.AppendUint64(append(b, fieldDouble<<3|wire64), math.Float64bits(v))
 }
-

@@ -1,9 +1,12 @@
+//go:build unix
+
 package basketredis_test
 
 import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +77,54 @@ func TestStore_silentServer(t *testing.T) {
 	for name, call := range all {
 		if err := ends(t, name, func() error { return call(t.Context()) }); err != nil {
 			t.Errorf("%s after the server answers again: %v", name, err)
+		}
+	}
+}
+
+// More calls than the client's queues hold end with their contexts too.
+func TestStore_fullQueues(t *testing.T) {
+	redis := startRedis(t)
+	client := newClient(t, rueidis.ClientOption{InitAddress: []string{redis.addr}, ConnWriteTimeout: time.Minute})
+	row := calls(t, client)["Row"]
+	if err := redis.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { redis.Process.Signal(syscall.SIGCONT) })
+	for range 20 {
+		err := ends(t, "one of 200 calls", func() error {
+			var all sync.WaitGroup
+			errs := make(chan error, 200)
+			for range cap(errs) {
+				all.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					defer cancel()
+					errs <- row(ctx)
+				})
+			}
+			all.Wait()
+			for range cap(errs) {
+				if err := <-errs; !errors.Is(err, basket.ErrUnavailable) {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%v: want ErrUnavailable", err)
+		}
+	}
+	if err := redis.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for { // until the late calls have ended
+		err := row(ctx)
+		if errors.Is(err, basket.ErrUserNotFound) {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("after the server answers again: %v", err)
 		}
 	}
 }

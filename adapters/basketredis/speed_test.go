@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/basket-go/basket"
-	"github.com/basket-go/basket/adapters/basketredis"
 	"github.com/redis/rueidis"
 )
 
@@ -20,11 +19,10 @@ func TestSpeed(t *testing.T) {
 	if os.Getenv("BASKET_LONG") == "" {
 		t.Skip("measures for a minute: set BASKET_LONG=1")
 	}
-	client := newSingle(t)
-	store, err := basketredis.NewStore(client)
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := startRedis(t)
+	newOf := func() rueidis.Client { return newClient(t, rueidis.ClientOption{InitAddress: []string{redis.addr}}) }
+	client := newOf() // of the bare calls; a client remembers how it was used
+	store := newStore(t, newOf())
 	ctx := t.Context()
 	const users = 1_000_000
 	all := slices.Collect(rowsOf(users))
@@ -81,7 +79,8 @@ func TestSpeed(t *testing.T) {
 		side{"SETs by 1,000", func() { bareSets(1000) }},
 		side{"SETs by 4,096", func() { bareSets(4096) }})
 
-	for name, ctx := range map[string]context.Context{"no deadline": context.Background(), "deadline": deadline(t)} {
+	for name, ctx := range map[string]context.Context{"no deadline": context.Background(), "deadline": soon{t.Context()}, "can be canceled": t.Context()} {
+		client, store := newOf(), newStore(t, newOf())
 		row := func() {
 			for _, id := range ids {
 				_, err := store.Row(ctx, id)
@@ -118,11 +117,10 @@ func TestSpeed(t *testing.T) {
 	}
 }
 
-func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-	t.Cleanup(cancel)
-	return ctx
-}
+// soon is a context whose deadline is always 100 ms away.
+type soon struct{ context.Context }
+
+func (soon) Deadline() (time.Time, bool) { return time.Now().Add(100 * time.Millisecond), true }
 
 type side struct {
 	name string

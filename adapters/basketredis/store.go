@@ -21,13 +21,12 @@
 //
 // # Time
 //
-// Calls end soon after their context is done. A client retries reads until then while
-// the server cannot be reached, so a context without a deadline can wait for ever;
-// [basket.LimitStore] gives every read one. A server that accepts commands and does not
-// answer fills the client's queues, 1,024 commands for each connection, and then the client
-// ignores contexts until it gives the connection up, after its ConnWriteTimeout. The
-// environment variable RUEIDIS_QUEUE_TYPE=flowbuffer, or LimitStore, which does not wait
-// for the client, avoids that.
+// Calls end soon after their context is done, whatever the server does: at a deadline at
+// once, when canceled within a second. A write may still be applied later. Calls that are
+// late go on in goroutines of their own, until the server answers or the client gives the
+// connection up, after its ConnWriteTimeout; while 1,000 of these have not ended, further
+// calls fail at once. The client retries reads while it cannot reach the server, so a
+// context without a deadline can wait for ever; [basket.LimitStore] gives every read one.
 //
 // # Errors
 //
@@ -55,8 +54,7 @@ import (
 )
 
 // A Store is a [basket.BatchStore] and a [basket.Deleter] with one key for each user.
-// It is safe for concurrent use and needs no Close. Only Put and PutAll start a goroutine,
-// which has ended when they return.
+// It is safe for concurrent use and needs no Close.
 type Store struct {
 	client rueidis.Client
 	prefix string
@@ -112,8 +110,8 @@ func (s *Store) Features() []string { return slices.Clone(s.codec.names) }
 
 // Row returns the newest row of userID, in one round trip.
 func (s *Store) Row(ctx context.Context, userID string) (basket.Row, error) {
-	ctx = cancelable(ctx)
-	value, err := s.client.Do(ctx, s.client.B().Get().Key(s.prefix+userID).Build()).AsBytes()
+	reply := s.bulk.gate.do(ctx, s.client, s.client.B().Get().Key(s.prefix+userID).Build())
+	value, err := reply.AsBytes()
 	if err != nil {
 		if rueidis.IsRedisNil(err) {
 			return basket.Row{}, errNoRow
@@ -131,16 +129,16 @@ func (s *Store) Row(ctx context.Context, userID string) (basket.Row, error) {
 // Rows returns the newest rows of userIDs, in one round trip; from a cluster, in one to
 // each of its servers at the same time.
 func (s *Store) Rows(ctx context.Context, userIDs []string) ([]basket.Row, error) {
-	if len(userIDs) == 0 {
-		return nil, nil
-	}
-	ctx = cancelable(ctx)
 	cmds := make(rueidis.Commands, len(userIDs))
 	for i, userID := range userIDs {
 		cmds[i] = s.client.B().Get().Key(s.prefix + userID).Build()
 	}
+	replies, err := s.bulk.gate.doMulti(ctx, s.client, cmds)
+	if err != nil {
+		return nil, s.bulk.fault(replyError(ctx, err))
+	}
 	rows := make([]basket.Row, len(userIDs))
-	for i, reply := range s.client.DoMulti(ctx, cmds...) {
+	for i, reply := range replies {
 		value, err := reply.AsBytes()
 		switch {
 		case rueidis.IsRedisNil(err):
@@ -182,7 +180,7 @@ func (s *Store) Delete(ctx context.Context, userIDs []string) error {
 	for i, userID := range userIDs {
 		keys[i] = s.prefix + userID
 	}
-	return s.bulk.fault(remove(ctx, s.client, keys))
+	return s.bulk.fault(s.bulk.gate.remove(ctx, s.client, keys))
 }
 
 func (s *Store) check(row basket.Row) error { return checkRow(row, s.codec.names) }
