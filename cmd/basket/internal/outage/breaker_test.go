@@ -133,6 +133,13 @@ func TestBreaker_canceled(t *testing.T) {
 		if b.State() != "open" {
 			t.Errorf("state %s, want open", b.State())
 		}
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		_, _ = b.Store().Row(ctx, "ann")
+		if b.State() != "half-open" {
+			t.Errorf("state %s after a canceled call, which tells nothing, want half-open", b.State())
+		}
 	})
 }
 

@@ -72,6 +72,15 @@ func TestCache_errors(t *testing.T) {
 	if _, err := c.Store().Row(ctx, "ann"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a canceled call: %v", err)
 	}
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	store.fail(context.DeadlineExceeded)
+	if _, err := c.Store().Row(late, "ann"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a call after its time: %v", err)
+	}
+	if _, err := c.Store().(basket.BatchStore).Rows(late, []string{"ann"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a batch after its time: %v", err)
+	}
 	if c.Served() != 0 {
 		t.Errorf("served %d", c.Served())
 	}
@@ -174,6 +183,37 @@ func TestCache_delete(t *testing.T) {
 	if err := failing.Store().(basket.Deleter).Delete(t.Context(), []string{"bob"}); !errors.Is(err, errRefused) || failing.Len() != 0 {
 		t.Errorf("a deletion that fails: %v, %d rows left", err, failing.Len())
 	}
+}
+
+// TestCache_order: a row that was read earlier does not replace one that was read later.
+func TestCache_order(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t, "ann")
+		paused := pausingStore{store, make(chan struct{}), make(chan struct{})}
+		c := mustCache(t, paused, 10, time.Minute)
+		done := make(chan error)
+		go func() {
+			_, err := c.Store().Row(t.Context(), "ann")
+			done <- err
+		}()
+		<-paused.read
+		time.Sleep(time.Second)
+		if err := store.Put(t.Context(), []basket.Row{newRow("ann", 7)}); err != nil {
+			t.Fatal(err)
+		}
+		rows := c.Store().(basket.BatchStore).Rows
+		if _, err := rows(t.Context(), []string{"ann"}); err != nil {
+			t.Fatal(err)
+		}
+		paused.goOn <- struct{}{}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		store.fail(errRefused)
+		if got, err := rows(t.Context(), []string{"ann"}); err != nil || got[0].Values[0] != 7 {
+			t.Errorf("the last row: %v, %v, want that of second 7", got, err)
+		}
+	})
 }
 
 type failingDeleter struct{ *failingStore }

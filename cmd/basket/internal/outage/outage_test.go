@@ -183,8 +183,8 @@ func TestOutage(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		asked := store.asked.Load()
-		store.fail(errRefused)
 		set("stopped")
+		store.fail(errRefused)
 		time.Sleep(10 * time.Second)
 		if n := store.asked.Load() - asked; n > 5+20+10*2 {
 			t.Errorf("the store was asked %d times while it was stopped", n)
@@ -193,9 +193,9 @@ func TestOutage(t *testing.T) {
 			t.Errorf("state %q while the store is stopped", s)
 		}
 		asked = store.asked.Load()
-		store.fail(nil)
-		store.delay.Store(int64(5 * time.Second))
 		set("slow")
+		store.delay.Store(int64(5 * time.Second))
+		store.fail(nil)
 		time.Sleep(10 * time.Second)
 		if n := store.asked.Load() - asked; n > 20 {
 			t.Errorf("the store was asked %d times while it was slow", n)
