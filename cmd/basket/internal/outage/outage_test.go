@@ -181,7 +181,7 @@ func TestOutage(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second + 500*time.Microsecond) // calls begin and end with a millisecond: none while the phase changes
 		asked := store.asked.Load()
 		set("stopped")
 		store.fail(errRefused)
