@@ -27,7 +27,7 @@ import (
 // request_id without [RequestID], trace_id without [WithTraceID], and client, the name
 // of the API key, without [Authenticate]. A shadow's line has "shadow":true, and that
 // of a row with an Age "row_age_seconds". The type of an error is UserNotFound,
-// PredictionError or UnexpectedError.
+// PredictionError, StaleRow or UnexpectedError.
 //
 // The time is RFC 3339 with nanoseconds and the zone of the event. Numbers are the
 // shortest decimals that read back as the same float64; NaN, a missing feature, is

@@ -265,6 +265,8 @@ func errorType(err error) string {
 		return "UserNotFound"
 	case errors.Is(err, basket.ErrPrediction):
 		return "PredictionError"
+	case errors.Is(err, basket.ErrStale):
+		return "StaleRow"
 	}
 	return "UnexpectedError"
 }
