@@ -86,6 +86,10 @@ func TestStore_fullQueues(t *testing.T) {
 	redis := startRedis(t)
 	client := newClient(t, rueidis.ClientOption{InitAddress: []string{redis.addr}, ConnWriteTimeout: time.Minute})
 	row := calls(t, client)["Row"]
+	// After a call without a deadline the client has a queue.
+	if err := row(t.Context()); !errors.Is(err, basket.ErrUserNotFound) {
+		t.Fatal(err)
+	}
 	if err := redis.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
