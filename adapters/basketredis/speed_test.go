@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/adapters/basketredis"
 	"github.com/redis/rueidis"
 )
 
@@ -115,6 +116,65 @@ func TestSpeed(t *testing.T) {
 		}
 		compare(t, "1,000 users, "+name, 501, func() {}, side{"Rows", rows}, side{"GETs", gets}, side{"MGET", mget})
 	}
+}
+
+// TestFeastSpeed does the same for a FeastStore.
+func TestFeastSpeed(t *testing.T) {
+	if os.Getenv("BASKET_LONG") == "" {
+		t.Skip("measures for a minute: set BASKET_LONG=1")
+	}
+	redis := startRedis(t)
+	newOf := func() rueidis.Client { return newClient(t, rueidis.ClientOption{InitAddress: []string{redis.addr}}) }
+	client := newOf()
+	store := newFeastStore(t, newOf(), basketredis.Feast{Project: "p", View: "v", JoinKey: "user_id"})
+	var ids []string
+	var all []basket.Row
+	for row := range rowsOf(100_000) {
+		row.Values[0], row.Values[1] = 94.61, 15
+		if all = append(all, row); len(all)%100 == 0 {
+			ids = append(ids, row.UserID)
+		}
+	}
+	ctx := context.Background()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	_, err := store.PutAll(ctx, basket.Values(all))
+	check(err)
+	t.Logf("PutAll of 100,000 users: %v", time.Since(start))
+	keys, err := client.Do(ctx, client.B().Keys().Pattern("*").Build()).AsStrSlice()
+	check(err)
+	keys = keys[:len(ids)]
+	fields, err := client.Do(ctx, client.B().Hkeys().Key(keys[0]).Build()).AsStrSlice()
+	check(err)
+	hmget := func(key string) rueidis.Completed {
+		return client.B().Hmget().Key(key).Field(fields...).Build()
+	}
+	compare(t, "1,000 x one user", 51, func() {}, side{"Row", func() {
+		for _, id := range ids {
+			_, err := store.Row(ctx, id)
+			check(err)
+		}
+	}}, side{"HMGET", func() {
+		for _, key := range keys {
+			check(client.Do(ctx, hmget(key)).Error())
+		}
+	}})
+	compare(t, "1,000 users", 201, func() {}, side{"Rows", func() {
+		_, err := store.Rows(ctx, ids)
+		check(err)
+	}}, side{"HMGETs", func() {
+		var cmds rueidis.Commands
+		for _, key := range keys {
+			cmds = append(cmds, hmget(key))
+		}
+		for _, r := range client.DoMulti(ctx, cmds...) {
+			check(r.Error())
+		}
+	}})
 }
 
 // soon is a context whose deadline is always 100 ms away.

@@ -34,8 +34,8 @@
 // error or is late; [basket.ErrUserNotFound]; [basket.ErrFeatureMismatch] if a row has
 // other features or another version; [basket.ErrData] if a row cannot be read or
 // stored; [basket.ErrInvalidConfig] for options. That of a canceled context wraps
-// context.Canceled and none of the kinds. Errors of reads do not name users. [Store.Rows] fails as a
-// whole if one row cannot be read, and tells its index.
+// context.Canceled and none of the kinds. Errors of reads name neither users nor values.
+// Rows fails as a whole if one row cannot be read, and tells its index.
 package basketredis
 
 import (
