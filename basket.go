@@ -115,7 +115,7 @@ type Result struct {
 }
 
 // Predict predicts the price of the user's next basket. Its errors wrap
-// ErrInvalidRequest, ErrUserNotFound, ErrStale, ErrFeatureMismatch, ErrPrediction,
+// ErrInvalidRequest, ErrUserNotFound, ErrStale, ErrData, ErrFeatureMismatch, ErrPrediction,
 // ErrUnavailable or ErrCanceled; the Prediction returned with an error holds what was known by
 // then. A panic in the store or the model is returned as an error. With a
 // MemoryStore, a FileModel and no logger, Predict allocates nothing.
@@ -384,6 +384,8 @@ func (p *Predictor) checkRow(row Row) error {
 func storeError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ErrUserNotFound), errors.Is(err, ErrUnavailable):
+		return err
+	case errors.Is(err, ErrData), errors.Is(err, ErrFeatureMismatch): // the same with every retry
 		return err
 	case isCanceled(ctx, err):
 		return fmt.Errorf("basket: %w: store: %w", ErrCanceled, err)

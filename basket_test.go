@@ -207,6 +207,8 @@ func TestPredictor_errors(t *testing.T) {
 		{name: "ID in Greek", userID: "αβγ"},
 		{name: "no such user", userID: "u", store: storeOf(fmt.Errorf("my store: %w", basket.ErrUserNotFound)), want: []error{basket.ErrUserNotFound}},
 		{name: "store fails", userID: "u", store: storeOf(boom), want: []error{basket.ErrUnavailable, boom}},
+		{name: "row that cannot be used", userID: "u", store: storeOf(fmt.Errorf("store: %w: version 9", basket.ErrData)), want: []error{basket.ErrData}},
+		{name: "store of other features", userID: "u", store: storeOf(fmt.Errorf("store: %w", basket.ErrFeatureMismatch)), want: []error{basket.ErrFeatureMismatch}},
 		{name: "store out of time", userID: "u", store: storeOf(context.DeadlineExceeded), want: []error{basket.ErrUnavailable, context.DeadlineExceeded}},
 		{name: "store panics", userID: "u", store: fakeStore(func(context.Context, string) (basket.Row, error) { panic("ouch") }),
 			want: []error{basket.ErrUnavailable}, text: "panic: ouch (in github.com/basket-go/basket_test."},

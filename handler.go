@@ -236,7 +236,8 @@ func failureOf(err error) *failure {
 		return &failure{status: statusClientClosed, detail: "Client closed the connection", err: err}
 	case errors.Is(err, errors.ErrUnsupported):
 		return &failure{status: http.StatusNotImplemented, detail: "The model cannot explain", err: err}
-	case errors.Is(err, ErrPrediction), errors.Is(err, ErrFeatureMismatch), errors.Is(err, ErrModelFormat):
+	case errors.Is(err, ErrPrediction), errors.Is(err, ErrFeatureMismatch), errors.Is(err, ErrModelFormat),
+		errors.Is(err, ErrData):
 		return &failure{status: http.StatusInternalServerError, detail: "Prediction service error", err: err}
 	}
 	return &failure{status: http.StatusServiceUnavailable, detail: "Service unavailable", err: err}

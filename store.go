@@ -15,8 +15,9 @@ import (
 // use.
 //
 // An implementation may return any error; the [Predictor] takes one that wraps
-// ErrUserNotFound as the answer that there is no row, and any other as
-// ErrUnavailable. It must not change the Values of a row after it has returned
+// ErrUserNotFound as the answer that there is no row, one that wraps ErrData or
+// ErrFeatureMismatch as a row that cannot be used however often it is read, and any
+// other as ErrUnavailable. It must not change the Values of a row after it has returned
 // it, nor keep a row that was given to it.
 //
 // A Store may also be a [BatchStore] and a [Deleter].
