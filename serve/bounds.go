@@ -2,7 +2,6 @@ package serve
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +36,8 @@ func Timeout(d time.Duration) (func(http.Handler) http.Handler, error) {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), d)
-			defer cancel()
+			ctx := &deadlineContext{Context: r.Context(), deadline: time.Now().Add(d)}
+			defer ctx.stop()
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}, nil
