@@ -171,6 +171,20 @@ func TestProxy_clientAddress(t *testing.T) {
 	})
 }
 
+// TestProxy_batch: a large batch passes whole, in both directions.
+func TestProxy_batch(t *testing.T) {
+	eachProxy(t, func(t *testing.T, start proxy) {
+		server := strings.TrimPrefix(startServer(t), "http://")
+		url := start(t, [3]string{server, server, server})
+		const users = 10_000
+		body := `{"user_ids":["` + demoUser + strings.Repeat(`","`+demoUser, users-1) + `"]}`
+		answer := ask(t, "POST", url+"/predict/batch", body)
+		if n := strings.Count(answer, `"predicted_price"`); n != users {
+			t.Errorf("%d prices, want %d: %.300s", n, users, answer)
+		}
+	})
+}
+
 // TestHAProxy_unready: while Redis is gone no server is ready, and users whose rows are
 // cached are answered still.
 func TestHAProxy_unready(t *testing.T) {
