@@ -354,6 +354,33 @@ func (d *decoder) decode(row *basket.Row, values []float64) error {
 	return nil
 }
 
+// Newest returns the latest event time of all rows, or the zero time if there are none: how
+// old the data is. The server reads the whole table, unless it has an index of (ordered_at,
+// ordered_ns), which [Store.CreateTable] does not make, because each Put would pay for it.
+func (s *Store) Newest(ctx context.Context) (time.Time, error) {
+	if err := s.ready(ctx); err != nil {
+		return time.Time{}, err
+	}
+	rows, err := s.pool.Query(ctx, fmt.Sprintf("SELECT ordered_at, ordered_ns FROM %s ORDER BY ordered_at DESC, ordered_ns DESC LIMIT 1", s.table))
+	if err != nil {
+		return time.Time{}, s.fault(ctx, "read the newest time", err)
+	}
+	defer rows.Close()
+	var newest time.Time
+	for rows.Next() {
+		var at pgtype.Timestamptz
+		var ns pgtype.Int2
+		if err := rows.Scan(&at, &ns); err != nil {
+			return time.Time{}, s.scanFault(ctx, err)
+		}
+		if !at.Valid || at.InfinityModifier != pgtype.Finite {
+			return time.Time{}, fmt.Errorf("basketpg: %w: table %s: column \"ordered_at\" is null or infinite: want a time", basket.ErrData, s.table)
+		}
+		newest = at.Time.Add(time.Duration(ns.Int16)).UTC()
+	}
+	return newest, s.fault(ctx, "read the newest time", rows.Err())
+}
+
 // Delete removes users by one statement: all of them or, on error, none. The server
 // removes their bytes from its files at the next vacuum of the table.
 func (s *Store) Delete(ctx context.Context, userIDs []string) error {

@@ -93,6 +93,9 @@ func TestStore_exact(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, s := range map[string]*basketpg.Store{"Put": put, "PutAll": putAll} {
+				if newest, err := s.Newest(t.Context()); err != nil || !newest.Equal(rows[2].OrderedAt) {
+					t.Errorf("%s: newest %v, %v, want %v", name, newest, err, rows[2].OrderedAt)
+				}
 				hasRows(t, mode+" "+zone+" "+name, s, rows)
 			}
 		}

@@ -17,7 +17,7 @@
 //	then    8 each values, IEEE 754 binary64; NaN is a missing value
 //
 // A row of another version or of other features is an error and is never taken for
-// one of the store's features.
+// one of the store's features. The key prefix + "\x00newest" is that of [Store.Newest].
 //
 // # Time
 //
@@ -163,7 +163,14 @@ func (s *Store) Rows(ctx context.Context, userIDs []string) ([]basket.Row, error
 // What is under a user's key and is no row of a version that the store knows is not
 // replaced. The error then wraps ErrData, and all other rows are stored.
 func (s *Store) Put(ctx context.Context, rows []basket.Row) error {
-	return s.bulk.put(ctx, s, rows)
+	if err := s.bulk.put(ctx, s, rows); err != nil {
+		return err
+	}
+	var newest time.Time
+	for i := range rows {
+		newest = later(newest, rows[i].OrderedAt)
+	}
+	return s.raise(ctx, newest)
 }
 
 // PutAll is Put for any number of rows: it sends some thousand at a time, and keeps no
@@ -171,7 +178,68 @@ func (s *Store) Put(ctx context.Context, rows []basket.Row) error {
 // included. Rows before an error may have been stored. An error of the sequence is
 // returned as it is.
 func (s *Store) PutAll(ctx context.Context, rows iter.Seq2[basket.Row, error]) (n int, err error) {
-	return s.bulk.putAll(ctx, s, rows)
+	var newest time.Time
+	n, err = s.bulk.putAll(ctx, s, func(yield func(basket.Row, error) bool) {
+		for row, err := range rows {
+			newest = later(newest, row.OrderedAt)
+			if !yield(row, err) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return n, err
+	}
+	return n, s.raise(ctx, newest)
+}
+
+// Newest returns the latest event time of the rows that were put, or the zero time if
+// there were none: how old the data is. Calls of Put and PutAll that fail do not count,
+// and Delete does not change it. It is under a key of its own, the prefix and
+// "\x00newest", which no user ID can be, as text of fixed length in UTC.
+func (s *Store) Newest(ctx context.Context) (time.Time, error) {
+	reply := s.bulk.gate.do(ctx, s.client, s.client.B().Get().Key(s.newestKey()).Build())
+	text, err := reply.ToString()
+	if rueidis.IsRedisNil(err) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, s.bulk.fault(replyError(ctx, err))
+	}
+	t, err := time.Parse(newestLayout, text)
+	if err != nil {
+		return time.Time{}, s.bulk.fault(fmt.Errorf("%w: the newest event time %.64q: want %s", basket.ErrData, text, newestLayout))
+	}
+	return t, nil
+}
+
+// newestLayout gives texts that are in the order of their times.
+const newestLayout = "2006-01-02T15:04:05.000000000Z"
+
+// raiseScript sets KEYS[1] to ARGV[1] unless it is greater.
+const raiseScript = `local v = redis.call('GET', KEYS[1])
+if not v or v < ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
+return 0`
+
+func (s *Store) newestKey() string { return s.prefix + "\x00newest" }
+
+// raise records that the newest event is not older than t.
+func (s *Store) raise(ctx context.Context, t time.Time) error {
+	if t = t.UTC(); t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		return nil
+	}
+	cmd := s.client.B().Arbitrary("EVAL", raiseScript, "1").Keys(s.newestKey()).Args(t.Format(newestLayout)).Build()
+	if err := s.bulk.gate.do(ctx, s.client, cmd).Error(); err != nil {
+		return s.bulk.fault(replyError(ctx, err))
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // Delete removes the rows of userIDs.

@@ -207,8 +207,8 @@ func TestPut_lostScript(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := client.Do(t.Context(), client.B().Dbsize().Build()).AsInt64(); n != 300 || err != nil {
-		t.Errorf("%d keys, %v: want 300", n, err)
+	if n, err := client.Do(t.Context(), client.B().Dbsize().Build()).AsInt64(); n != 301 || err != nil { // and that of Newest
+		t.Errorf("%d keys, %v: want 301", n, err)
 	}
 }
 
@@ -257,5 +257,49 @@ func TestNewStore_faults(t *testing.T) {
 		if !errors.Is(err, basket.ErrInvalidConfig) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want an ErrInvalidConfig that tells %q", err, want)
 		}
+	}
+}
+
+// TestStore_Newest: the latest event time stays, whatever comes later.
+func TestStore_Newest(t *testing.T) {
+	client := newSingle(t)
+	s, err := basketredis.NewStore(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 25, 10, 0, 0, 123456789, time.UTC)
+	row := func(userID string, t time.Time) basket.Row {
+		return basket.Row{UserID: userID, OrderedAt: t, Values: make([]float64, 4)}
+	}
+	want := func(want time.Time) {
+		t.Helper()
+		if got, err := s.Newest(t.Context()); err != nil || !got.Equal(want) {
+			t.Errorf("newest %v, %v, want %v", got, err, want)
+		}
+	}
+	want(time.Time{})
+	put := func(rows ...basket.Row) {
+		t.Helper()
+		if err := s.Put(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(row("a", at), row("b", at.Add(-time.Hour)))
+	want(at)
+	put(row("c", at.Add(-time.Second)), row("d", time.Time{}))
+	want(at)
+	if _, err := s.PutAll(t.Context(), basket.Values([]basket.Row{row("e", at.Add(time.Nanosecond)), row("f", at)})); err != nil {
+		t.Fatal(err)
+	}
+	want(at.Add(time.Nanosecond))
+	if err := s.Delete(t.Context(), []string{"a", "e"}); err != nil {
+		t.Fatal(err)
+	}
+	want(at.Add(time.Nanosecond))
+	if err := client.Do(t.Context(), client.B().Set().Key("basket:\x00newest").Value("soon").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Newest(t.Context()); !errors.Is(err, basket.ErrData) {
+		t.Errorf("a damaged time: %v, want ErrData", err)
 	}
 }

@@ -162,10 +162,10 @@ func degraded(fault error) error {
 
 // A dataState describes the rows that are served.
 type dataState struct {
-	Users  int       `json:"users"`
+	Users  int       `json:"users,omitempty"`
 	Newest time.Time `json:"newest_order"`
 	Age    float64   `json:"age_seconds"` // since the newest order
-	ReadAt time.Time `json:"read_at"`
+	ReadAt time.Time `json:"read_at,omitzero"`
 	Fault  string    `json:"fault,omitempty"`
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/drift"
@@ -29,11 +31,12 @@ type server struct {
 	tls            *tls.Config    // nil without --tls-cert
 	monitor        *drift.Monitor // nil without --profile
 
-	data   *memoryRows            // nil with a store that is a server
-	remote remoteStore            // nil with rows in memory
-	model  *basket.FileModel      // the only one, unless routes name them
-	models *repository.Repository // nil with --model
-	routes *routing.File          // nil without --routes
+	data   *memoryRows               // nil with a store that is a server
+	remote remoteStore               // nil with rows in memory
+	newest atomic.Pointer[time.Time] // order of remote; nil if it is not known
+	model  *basket.FileModel         // the only one, unless routes name them
+	models *repository.Repository    // nil with --model
+	routes *routing.File             // nil without --routes
 }
 
 // start loads keys, models, routes and data, and listens. Its error joins the faults of
@@ -56,7 +59,7 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 		}
 		s.checks = append(s.checks, s.data.checks()...)
 	}
-	store, err := s.storeOf()
+	store, err := s.storeOf(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,6 +137,18 @@ func exactPaths(handlers map[string]http.Handler, others http.Handler) http.Hand
 	})
 }
 
+// dataState describes the rows that are served, or returns nil if nothing is known of them.
+func (s *server) dataState() *dataState {
+	if s.data != nil {
+		state := s.data.details()
+		return &state
+	}
+	if newest := s.newest.Load(); newest != nil {
+		return &dataState{Newest: *newest, Age: time.Since(*newest).Seconds()}
+	}
+	return nil
+}
+
 // details describe the server to administrators.
 func (s *server) details(context.Context) any {
 	details := struct {
@@ -142,10 +157,7 @@ func (s *server) details(context.Context) any {
 		Models []modelState `json:"models,omitempty"`
 		Routes string       `json:"routes_fault,omitempty"`
 	}{}
-	if s.data != nil {
-		data := s.data.details()
-		details.Data = &data
-	}
+	details.Data = s.dataState()
 	if s.models != nil {
 		details.Models = modelStates(s.Models, s.models)
 	}

@@ -96,6 +96,7 @@ func (c *storeSettings) options() []basket.Option {
 type remoteStore interface {
 	basket.BatchStore
 	basket.Deleter
+	Newest(ctx context.Context) (time.Time, error)
 	put(ctx context.Context, rows iter.Seq2[basket.Row, error]) error
 	create(ctx context.Context) error // what must be there before the first row
 	close()
@@ -195,7 +196,7 @@ func (s *server) openStore(ctx context.Context) error {
 
 // storeOf returns the store that the Predictor reads: the rows in memory, or a server
 // with a time limit, a circuit breaker and perhaps a cache.
-func (s *server) storeOf() (basket.Store, error) {
+func (s *server) storeOf(ctx context.Context) (basket.Store, error) {
 	if s.data != nil {
 		return s.Limits.limitedStore(s.data.store)
 	}
@@ -211,6 +212,7 @@ func (s *server) storeOf() (basket.Store, error) {
 	})
 	store := breaker.Store()
 	s.checks = append(s.checks, serve.StoreCheck(store))
+	s.followNewest(ctx)
 	if s.Store.StoreCache == 0 {
 		return store, nil
 	}
@@ -220,6 +222,32 @@ func (s *server) storeOf() (basket.Store, error) {
 	}
 	s.telemetry.Counter("basket.store.cached", "Rows that a cache returned in place of the store.", "{row}", cache.Served)
 	return cache.Store(), nil
+}
+
+// newestInterval is how often a server is asked for the time of its newest order.
+const newestInterval = 30 * time.Second
+
+// followNewest asks a server for the time of its newest order, until ctx is done.
+func (s *server) followNewest(ctx context.Context) {
+	ask := func() {
+		limited, cancel := context.WithTimeout(ctx, newestInterval)
+		defer cancel()
+		if t, err := s.remote.Newest(limited); err == nil && !t.IsZero() {
+			s.newest.Store(&t)
+		}
+	}
+	s.background.Go(func() {
+		ticker := time.NewTicker(newestInterval)
+		defer ticker.Stop()
+		for {
+			ask()
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	})
 }
 
 // A fileSource is a file of rows.

@@ -178,7 +178,7 @@ func TestServe_outage(t *testing.T) {
 	until(t, "answers return", func() bool { status, age, _ := predict(users[1]); return status == 200 && age == "" })
 	t.Logf("the first answer came %v after Redis was back", time.Since(back))
 	families := scrape(t, url)
-	for _, name := range []string{"basket_store_circuit_ratio", "basket_store_cached_total"} {
+	for _, name := range []string{"basket_store_circuit_ratio", "basket_store_cached_total", "basket_data_age_seconds"} {
 		if families[name] == nil {
 			t.Errorf("no metric %s", name)
 		}

@@ -91,8 +91,12 @@ func (t *serverTelemetry) close() {
 // observe adds the metrics of what the server has loaded.
 func (s *server) observe() {
 	t := s.telemetry
+	t.Gauges("basket.data.age", "Time since the newest order in the data.", "s", func(observe func(float64, ...attribute.KeyValue)) {
+		if state := s.dataState(); state != nil {
+			observe(state.Age)
+		}
+	})
 	if s.data != nil {
-		t.Gauge("basket.data.age", "Time since the newest order in the data.", "s", func() float64 { return s.data.details().Age })
 		t.Gauge("basket.data.users", "Users that have a feature row.", "{user}", func() float64 { return float64(s.data.details().Users) })
 	}
 	checks := slices.Clone(s.checks)
