@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -94,7 +95,7 @@ const soon = time.Second
 // microseconds; one that is late goes on by itself, until the server answers or the client
 // gives the connection up.
 type gate struct {
-	late      atomic.Bool // whether the last call that ended was late
+	silent    atomic.Bool // whether the server has not answered the last call that ended
 	abandoned atomic.Int64
 }
 
@@ -104,17 +105,19 @@ func (g *gate) trusts(ctx context.Context) bool {
 		return true
 	}
 	deadline, ok := ctx.Deadline()
-	return !g.late.Load() && (!ok || time.Until(deadline) <= soon)
+	return !g.silent.Load() && (!ok || time.Until(deadline) <= soon)
 }
 
-func wait[T any](ctx context.Context, g *gate, call func() T) (result T, err error) {
+// wait makes a call, and returns at the latest when ctx is done. Answered says whether a
+// result is of the server: the client tells that it was late before ctx is done.
+func wait[T any](ctx context.Context, g *gate, call func() T, answered func(T) bool) (result T, err error) {
 	if err := ctx.Err(); err != nil {
 		return result, err
 	}
 	if g.trusts(ctx) {
 		result = call()
-		if late := ctx.Err() != nil; late != g.late.Load() {
-			g.late.Store(late)
+		if silent := !answered(result); silent != g.silent.Load() {
+			g.silent.Store(silent)
 		}
 		return result, nil
 	}
@@ -131,10 +134,10 @@ func wait[T any](ctx context.Context, g *gate, call func() T) (result T, err err
 	}()
 	select {
 	case result = <-done:
-		g.late.Store(ctx.Err() != nil)
+		g.silent.Store(!answered(result))
 		return result, nil
 	case <-ctx.Done():
-		g.late.Store(true)
+		g.silent.Store(true)
 		g.abandoned.Add(1)
 		if left.Swap(true) {
 			g.abandoned.Add(-1)
@@ -145,7 +148,7 @@ func wait[T any](ctx context.Context, g *gate, call func() T) (result T, err err
 
 // do sends a command.
 func (g *gate) do(ctx context.Context, client rueidis.Client, cmd rueidis.Completed) rueidis.RedisResult {
-	reply, err := wait(ctx, g, func() rueidis.RedisResult { return client.Do(ctx, cmd) })
+	reply, err := wait(ctx, g, func() rueidis.RedisResult { return client.Do(ctx, cmd) }, isAnswer)
 	if err != nil {
 		return rueidis.NewErrorResult(err)
 	}
@@ -157,8 +160,13 @@ func (g *gate) doMulti(ctx context.Context, client rueidis.Client, cmds rueidis.
 	if len(cmds) == 0 {
 		return nil, ctx.Err()
 	}
-	return wait(ctx, g, func() []rueidis.RedisResult { return client.DoMulti(ctx, cmds...) })
+	return wait(ctx, g, func() []rueidis.RedisResult { return client.DoMulti(ctx, cmds...) }, func(replies []rueidis.RedisResult) bool {
+		return !slices.ContainsFunc(replies, func(r rueidis.RedisResult) bool { return !isAnswer(r) })
+	})
 }
+
+// isAnswer reports whether a reply is of the server, be it an error.
+func isAnswer(r rueidis.RedisResult) bool { return r.NonRedisError() == nil }
 
 // remove deletes keys, each by a command of its own, because on a cluster they are on
 // different servers.
