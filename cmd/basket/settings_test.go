@@ -101,7 +101,7 @@ func TestSettings_faults(t *testing.T) {
 		`basket: --meaning: "first": want last-order or next-order`,
 		`basket: FILE:3: unknown setting "not-a-setting"; see basket serve --help`,
 		`basket: FILE:5: unknown setting "print-config"; see basket serve --help`,
-		`basket: no data: give --data DIR`,
+		`basket: no data: give --data DIR, or --store FILE.basket, FILE.parquet, redis://HOST:PORT or postgres://HOST/DATABASE`,
 		`basket: --addr "x": want HOST:PORT`,
 		`basket: no model: give --model FILE or --models DIR`,
 	}
