@@ -17,7 +17,7 @@
 //	then    8 each values, IEEE 754 binary64; NaN is a missing value
 //
 // A row of another version or of other features is an error and is never taken for
-// one of the store's features. The key prefix + "\x00newest" is that of [Store.Newest].
+// one of the store's features. The key "newest:" + prefix is that of [Store.Newest].
 //
 // # Time
 //
@@ -47,6 +47,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/basket-go/basket"
@@ -71,7 +72,7 @@ type config struct {
 }
 
 // WithPrefix sets what keys begin with, by default "basket:". Stores that share a
-// server need prefixes of which none begins another.
+// server need prefixes of which none begins another, or with "newest:".
 func WithPrefix(prefix string) Option {
 	return func(c *config) { c.prefix = prefix }
 }
@@ -94,6 +95,9 @@ func NewStore(client rueidis.Client, opts ...Option) (*Store, error) {
 	}
 	if c.prefix == "" {
 		faults = append(faults, invalid("empty prefix: want one that no other keys begin with"))
+	}
+	if strings.HasPrefix(c.prefix, newestPrefix) {
+		faults = append(faults, invalid(fmt.Sprintf("prefix %.64q: want one that does not begin with %q", c.prefix, newestPrefix)))
 	}
 	faults = append(faults, checkNames(c.names)...)
 	if err := errors.Join(faults...); err != nil {
@@ -195,8 +199,8 @@ func (s *Store) PutAll(ctx context.Context, rows iter.Seq2[basket.Row, error]) (
 
 // Newest returns the latest event time of the rows that were put, or the zero time if
 // there were none: how old the data is. Calls of Put and PutAll that fail do not count,
-// and Delete does not change it. It is under a key of its own, the prefix and
-// "\x00newest", which no user ID can be, as text of fixed length in UTC.
+// and Delete does not change it. It is under a key of its own, "newest:" and the prefix,
+// as text of fixed length in UTC.
 func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	reply := s.bulk.gate.do(ctx, s.client, s.client.B().Get().Key(s.newestKey()).Build())
 	text, err := reply.ToString()
@@ -221,7 +225,10 @@ const raiseScript = `local v = redis.call('GET', KEYS[1])
 if not v or v < ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
 return 0`
 
-func (s *Store) newestKey() string { return s.prefix + "\x00newest" }
+func (s *Store) newestKey() string { return newestPrefix + s.prefix }
+
+// newestPrefix begins the keys of Newest.
+const newestPrefix = "newest:"
 
 // raise records that the newest event is not older than t.
 func (s *Store) raise(ctx context.Context, t time.Time) error {

@@ -258,6 +258,9 @@ func TestNewStore_faults(t *testing.T) {
 			t.Errorf("%v: want an ErrInvalidConfig that tells %q", err, want)
 		}
 	}
+	if _, err := basketredis.NewStore(nil, basketredis.WithPrefix("newest:x")); err == nil || !strings.Contains(err.Error(), `prefix "newest:x"`) {
+		t.Errorf("%v: want a fault of the prefix", err)
+	}
 }
 
 // TestStore_Newest: the latest event time stays, whatever comes later.
@@ -296,7 +299,7 @@ func TestStore_Newest(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(at.Add(time.Nanosecond))
-	if err := client.Do(t.Context(), client.B().Set().Key("basket:\x00newest").Value("soon").Build()).Error(); err != nil {
+	if err := client.Do(t.Context(), client.B().Set().Key("newest:basket:").Value("soon").Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Newest(t.Context()); !errors.Is(err, basket.ErrData) {
