@@ -49,7 +49,7 @@ func (o *Orders) Add(added basket.Order) error {
 	}
 	user, ok := o.users[added.UserID]
 	if !ok {
-		if len(o.users) == math.MaxUint32 {
+		if uint64(len(o.users)) == math.MaxUint32 {
 			return errors.New("orders have too many users: want fewer than 2^32")
 		}
 		user = uint32(len(o.users))
