@@ -10,6 +10,7 @@
 //	features.go    Materializer: orders to feature rows, and the rules for it;
 //	               ingest.go, shard.go, usertable.go: what it keeps; rows.go: its rows
 //	history.go     History: the rules for one user
+//	sequence.go    History of a program that follows each order: once by sequence, stored as bytes
 //	store.go       Store and MemoryStore: where rows are kept; storelimit.go: a time limit
 //	store.go       Store and MemoryStore: where rows are kept; storetable.go: its memory;
 //	               snapshot.go: its rows in a file

@@ -9,44 +9,57 @@ import (
 )
 
 // A History is the orders of one user, from which it computes the user's feature
-// rows by rules 3 to 6 of [Materializer]. A program that follows each order adds
-// one at a time; a distributed engine, which groups orders by user, adds all of
-// them at once. The rows are the same, and those of a Materializer.
+// rows by rules 3 to 6 of [Materializer]. A distributed engine, which groups orders
+// by user, adds all of them at once by Add. A program that follows each order inserts
+// one at a time by Insert, and may store the history by AppendBinary. The rows are
+// the same, and those of a Materializer.
 //
-// A History keeps 24 bytes per order, not the order itself. It is not safe for
-// concurrent use.
+// A History keeps 24 bytes per order, 32 if it is filled by Insert, not the order
+// itself. It is not safe for concurrent use.
 type History struct {
 	userID    string
 	meaning   Meaning
 	meanPrice float64
 	regulars  regularSet
-	facts     []orderFact // by event time; those of equal time in the order of arrival
+	facts     []orderFact // by event time; those of equal time by sequence, or in the order of arrival
+	sequences []int64     // of Insert, one for each fact; empty after Add
+	variants  []int64     // memory of Reset
 }
 
 // NewHistory returns the history of a user without orders. Regulars are the
 // user's; repeats count once. MeanItemPrice is that of rule 1: see
 // [MeanItemPrice]. NewHistory copies regulars.
 func NewHistory(userID string, regulars []int64, meanItemPrice float64, meaning Meaning) *History {
-	regulars = slices.Clone(regulars)
-	slices.Sort(regulars)
-	return &History{userID: userID, meaning: meaning, meanPrice: meanItemPrice, regulars: newRegularSet(slices.Compact(regulars))}
+	h := &History{meaning: meaning, meanPrice: meanItemPrice}
+	h.Reset(userID, regulars)
+	return h
+}
+
+// Reset makes h the history of another user without orders, and uses its memory
+// again. Rows that h has returned stay as they are. Reset copies regulars.
+func (h *History) Reset(userID string, regulars []int64) {
+	h.userID, h.facts, h.sequences = userID, h.facts[:0], h.sequences[:0]
+	h.variants = append(h.variants[:0], regulars...)
+	slices.Sort(h.variants)
+	h.regulars = h.regulars.reset(slices.Compact(h.variants))
 }
 
 // Add adds orders of the user, of any event time; an order's UserID is not read.
 // The order of arrival decides between orders of equal time. Add does not keep
-// the orders' Items. On error it adds none of the orders.
+// the orders' Items. On error it adds none of the orders. After Insert or Merge it is
+// an ErrInvalidConfig.
 func (h *History) Add(orders ...Order) error {
+	if len(h.sequences) > 0 {
+		return fmt.Errorf("basket: %w: Add to a history with sequence numbers: want Insert", ErrInvalidConfig)
+	}
 	n := len(h.facts)
 	h.facts = slices.Grow(h.facts, len(orders))
 	sorted := true
 	for _, o := range orders {
-		if len(o.Items) > math.MaxInt32 {
+		f, err := h.fact(o)
+		if err != nil {
 			h.facts = h.facts[:n]
-			return errManyItems(o)
-		}
-		f := orderFact{
-			sec: o.OrderedAt.Unix(), nsec: int32(o.OrderedAt.Nanosecond()),
-			items: int32(len(o.Items)), regulars: h.regulars.count(o.Items),
+			return err
 		}
 		sorted = sorted && (len(h.facts) == 0 || !f.before(&h.facts[len(h.facts)-1]))
 		h.facts = append(h.facts, f)
@@ -55,6 +68,17 @@ func (h *History) Add(orders ...Order) error {
 		sortByTime(h.facts, nil)
 	}
 	return nil
+}
+
+// fact returns what h keeps of an order.
+func (h *History) fact(o Order) (orderFact, error) {
+	if len(o.Items) > math.MaxInt32 {
+		return orderFact{}, errManyItems(o)
+	}
+	return orderFact{
+		sec: o.OrderedAt.Unix(), nsec: int32(o.OrderedAt.Nanosecond()),
+		items: int32(len(o.Items)), regulars: h.regulars.count(o.Items),
+	}, nil
 }
 
 // Rows yields the user's feature rows, by event time. The caller may keep them.

@@ -18,11 +18,15 @@ type regularSet struct {
 }
 
 // newRegularSet returns the set of variants without repeats.
-func newRegularSet(variants []int64) regularSet {
+func newRegularSet(variants []int64) regularSet { return regularSet{}.reset(variants) }
+
+// reset returns the set of variants without repeats. It keeps variants, and uses the
+// memory of s, which is not to be used again.
+func (s regularSet) reset(variants []int64) regularSet {
 	if len(variants) <= inlineRegulars {
 		return regularSet{n: len(variants), few: variants}
 	}
-	return regularSet{n: len(variants), slots: appendSlots(nil, variants)}
+	return regularSet{n: len(variants), slots: appendSlots(s.slots[:0], variants)}
 }
 
 // count is the second part of rule 3: the number of distinct items among the
