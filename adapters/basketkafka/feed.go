@@ -68,7 +68,7 @@ func WithDeadLetters(topic string) Option { return func(f *Feed) { f.deadLetters
 func WithGroup(prefix string) Option { return func(f *Feed) { f.group = prefix } }
 
 // WithBatch sets how many events are handled together at most, from 1 to 100,000;
-// 5,000 is the default. A batch has fewer if no more are there.
+// 10,000 is the default. A batch has fewer if no more are there.
 func WithBatch(events int) Option { return func(f *Feed) { f.batch = events } }
 
 // WithReport sets what is called when the feed has to wait or start again, with the
@@ -79,7 +79,7 @@ func WithReport(report func(error)) Option { return func(f *Feed) { f.report = r
 // [basket.FeatureNames]. Its errors wrap [basket.ErrInvalidConfig] or
 // [basket.ErrFeatureMismatch].
 func NewFeed(topic string, snapshot *Snapshot, sink Sink, opts ...Option) (*Feed, error) {
-	f := &Feed{topic: topic, deadLetters: topic + "-dead-letters", group: "basket-feed", snapshot: snapshot, sink: sink, batch: 5000, report: func(error) {}}
+	f := &Feed{topic: topic, deadLetters: topic + "-dead-letters", group: "basket-feed", snapshot: snapshot, sink: sink, batch: 10_000, report: func(error) {}}
 	for _, o := range opts {
 		o(f)
 	}
@@ -183,7 +183,7 @@ func (f *Feed) Check(ctx context.Context) error {
 }
 
 // counts are those of Stats that only grow.
-type counts struct{ events, orders, repeats, late, deadLetters, rows, deleted, restarts atomic.Int64 }
+type counts struct{ events, orders, repeats, late, deadLetters, rows, deleted atomic.Int64 }
 
 // Stats is what a feed has done since it was made, and has now.
 type Stats struct {

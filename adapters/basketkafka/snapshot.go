@@ -49,6 +49,9 @@ func NewSnapshot(regulars iter.Seq2[basket.Regular, error], inventory iter.Seq2[
 		if err != nil {
 			return nil, err
 		}
+		if r.VariantID == basket.NoVariant {
+			return nil, fmt.Errorf("basketkafka: %w: regulars: user %.64q has the variant ID %d, which stands for an unknown variant", basket.ErrData, r.UserID, basket.NoVariant)
+		}
 		user, known := s.index[r.UserID]
 		if !known {
 			user = uint32(len(s.users))

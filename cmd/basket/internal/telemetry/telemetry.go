@@ -30,16 +30,14 @@
 //	target_info                           service_name, service_version and those of OTEL_RESOURCE_ATTRIBUTES
 //
 // basket_data_age_seconds is the time since the newest order in the data.
-// basket_reloads_total counts what was read again after the start: basket_part is
-// data, models, routes, keys, jwks, tls or profile, basket_outcome ok or failed. basket_check_status
 // basket_reloads_total counts what was read again, and the models and routes that are
-// read at the start: basket_part is data, models, routes, keys or jwks, basket_outcome ok
-// or failed. basket_check_status
-// is 0 for a check of /readyz that works, 1 if it works with what it had before, and 2
+// read at the start: basket_part is data, models, routes, keys, jwks, tls or profile,
+// basket_outcome ok or failed. basket_check_status is 0 for a check of /readyz that works, 1 if it works with what it had before, and 2
 // if it fails. basket_log_dropped_total counts lines that did not fit into memory while
 // the disk was full or slow. basket_limit is rate or concurrency. The metrics of a limit,
-// of the certificate, of a store that is a server and of drift are there if the settings ask for them. Requests without a valid key or role are those with the
-// status 401 or 403.
+// of the certificate, of a store that is a server and of drift are there if the settings
+// ask for them. Requests without a valid key or role are those with the status 401 or
+// 403.
 //
 // # Environment
 //
