@@ -11,9 +11,8 @@
 //	               ingest.go, shard.go, usertable.go: what it keeps; rows.go: its rows
 //	history.go     History: the rules for one user
 //	sequence.go    History of a program that follows each order: once by sequence, stored as bytes
-//	store.go       Store and MemoryStore: where rows are kept; storelimit.go: a time limit
 //	store.go       Store and MemoryStore: where rows are kept; storetable.go: its memory;
-//	               snapshot.go: its rows in a file
+//	               snapshot.go: its rows in a file; storelimit.go: a time limit
 //	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
 //	route.go       Route: which model answers which user
 //	basket.go      Predictor; bind.go: its models
