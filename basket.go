@@ -13,7 +13,8 @@
 //	sequence.go    History of a program that follows each order: once by sequence, stored as bytes
 //	store.go       Store and MemoryStore: where rows are kept; storetable.go: its memory;
 //	               snapshot.go: its rows in a file; storelimit.go: a time limit
-//	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns
+//	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns;
+//	               tree.go: its trees and the importance of features
 //	route.go       Route: which model answers which user
 //	basket.go      Predictor; bind.go: its models
 //	handler.go     NewHandler: predictions over HTTP; handlerbatch.go: of many users

@@ -148,6 +148,9 @@ type Tree struct {
 	// The number, or total weight, of the training rows that went through each
 	// node and leaf. Nil if the file does not record it.
 	NodeCover, LeafCover []float64
+
+	// The gain of each split in training. Nil if the file does not record it.
+	NodeGain []float64
 }
 
 // A Node is a split.

@@ -41,6 +41,7 @@ type trees struct {
 	coeff      []float64    // of all linear leaves
 	coeffOf    []int32      // the features of coeff
 	cover      []float64    // by node; nil if the file does not record it
+	gain       []float64    // by node, 0 for a leaf; nil if the file does not record it
 	leaves     int
 	depth      int
 
@@ -95,11 +96,12 @@ func newTrees(m *Model) (*trees, error) {
 	}
 	t := &trees{features: m.Features, base: m.Base, sum32: m.Sum32}
 	total := 0
-	covered, linear := len(m.Trees) > 0, false
+	covered, gained, linear := len(m.Trees) > 0, len(m.Trees) > 0, false
 	for i := range m.Trees {
 		from := &m.Trees[i]
 		total += len(from.Nodes) + len(from.Leaves)
 		covered = covered && len(from.NodeCover) == len(from.Nodes) && len(from.LeafCover) == len(from.Leaves)
+		gained = gained && len(from.NodeGain) == len(from.Nodes)
 		linear = linear || from.Linear != nil
 		if total > maxNodes {
 			return nil, fmt.Errorf("tree %d: more than %d nodes in all trees up to it", i, maxNodes)
@@ -109,6 +111,9 @@ func newTrees(m *Model) (*trees, error) {
 	t.roots = make([]int32, 0, len(m.Trees))
 	if covered {
 		t.cover = make([]float64, 0, total)
+	}
+	if gained {
+		t.gain = make([]float64, 0, total)
 	}
 	if linear {
 		t.linear = []linearLeaf{}
@@ -227,6 +232,9 @@ func (t *trees) appendLeaf(from *Tree, i int) error {
 	if t.cover != nil {
 		t.cover = append(t.cover, from.LeafCover[i])
 	}
+	if t.gain != nil {
+		t.gain = append(t.gain, 0)
+	}
 	return nil
 }
 
@@ -252,6 +260,9 @@ func (t *trees) appendSplit(from *Tree, i int, left int32) error {
 	t.nodes = append(t.nodes, n)
 	if t.cover != nil {
 		t.cover = append(t.cover, from.NodeCover[i])
+	}
+	if t.gain != nil {
+		t.gain = append(t.gain, from.NodeGain[i])
 	}
 	return nil
 }

@@ -65,6 +65,15 @@ func (r *reader) tree(m *forest.Model, h *header) error {
 			return err
 		}
 	}
+	if b["split_gain"] != "" {
+		// Nothing is predicted from it: a list that cannot be read is no fault.
+		if gain, err := b.floats("split_gain", leaves-1); err == nil {
+			for i, v := range gain {
+				gain[i] = float64(float32(v)) // as LightGBM keeps it
+			}
+			t.NodeGain = gain
+		}
+	}
 	m.Trees = append(m.Trees, t)
 	return nil
 }

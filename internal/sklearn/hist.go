@@ -153,6 +153,8 @@ func (r *reader) predictor(e object, features int, known map[int]*set) (forest.T
 	}
 	value, count, feature, threshold, missing := c[0], c[1], c[2], c[3], c[4]
 	left, right, leaf, categorical, bitset := c[5], c[6], c[7], c[8], c[9]
+	gain, err := nodes.Column("gain", "f")
+	hasGain := err == nil
 	sets, err := readBitsets(e)
 	if err != nil {
 		return t, err
@@ -180,6 +182,9 @@ func (r *reader) predictor(e object, features int, known map[int]*set) (forest.T
 		}
 		if err := b.split(i, n, feature.Int(i), features, left.Int(i), right.Int(i), cover); err != nil {
 			return t, err
+		}
+		if hasGain {
+			b.tree.NodeGain = append(b.tree.NodeGain, gain.Float(i))
 		}
 	}
 	return b.tree, nil

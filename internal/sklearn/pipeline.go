@@ -163,6 +163,25 @@ func (p *Pipeline) Outputs() int { return 1 }
 // Forest returns the trees of the model, or nil if it has none.
 func (p *Pipeline) Forest() *forest.Forest { return p.forest }
 
+// From returns the column of the row that column j of the forest is computed from, and
+// whether it is that column as it is.
+func (p *Pipeline) From(j int) (column int, same bool) {
+	if p.columns == nil {
+		return j, true
+	}
+	return p.columns[j].from, len(p.columns[j].ops) == 0
+}
+
+// Transform returns the forest's columns of a row, and whether all steps and the model
+// accept it.
+func (p *Pipeline) Transform(row []float64) ([]float64, bool) {
+	if p.columns == nil {
+		return row, p.acceptsAll(row)
+	}
+	dst := make([]float64, len(p.columns))
+	return dst, p.transform(dst, row)
+}
+
 // Predict sets dst[i] to the prediction for row i, which is
 // rows[i*Features():][:Features()]. It panics if the lengths do not agree. It
 // allocates only if the model has more than 256 transformed columns.

@@ -184,6 +184,10 @@ func (r *reader) fitted(e object, features int) (forest.Tree, error) {
 	if c, err := nodes.Column("missing_go_to_left", "ub"); err == nil { // from 1.3 on
 		missing, hasMissing = c, true
 	}
+	impurity, hasImpurity := pickle.Column{}, false
+	if c, err := nodes.Column("impurity", "f"); err == nil {
+		impurity, hasImpurity = c, true
+	}
 	b := newBuilder(nodes.Len(), func(i int) bool { return left.Int(i) == -1 })
 	for i := range nodes.Len() {
 		if b.isLeaf(i) {
@@ -198,6 +202,10 @@ func (r *reader) fitted(e object, features int) (forest.Tree, error) {
 		}
 		if err := b.split(i, n, feature.Int(i), features, left.Int(i), right.Int(i), cover.Float(i)); err != nil {
 			return t, err
+		}
+		if hasImpurity { // tree/_tree.pyx, compute_feature_importances
+			weighted := func(i int64) float64 { return float64(cover.Float(int(i)) * impurity.Float(int(i))) }
+			b.tree.NodeGain = append(b.tree.NodeGain, weighted(int64(i))-weighted(left.Int(i))-weighted(right.Int(i)))
 		}
 	}
 	return b.tree, nil

@@ -229,7 +229,7 @@ func (r *binaryReader) tree(t *tree) error {
 		return err
 	}
 	t.left, t.right, t.feature = make([]int32, n), make([]int32, n), make([]int32, n)
-	t.condition, t.hessian = make([]float32, n), make([]float32, n)
+	t.condition, t.hessian, t.gain = make([]float32, n), make([]float32, n), make([]float32, n)
 	t.defaultLeft = make([]bool, n)
 	for i := range n {
 		node := nodes[i*nodeSize:]
@@ -237,7 +237,7 @@ func (r *binaryReader) tree(t *tree) error {
 		t.feature[i] = int32(node.uint(3) &^ (1 << 31))
 		t.defaultLeft[i] = node.uint(3)>>31 != 0
 		t.condition[i] = node.float(4)
-		t.hessian[i] = stats[i*statSize:].float(1)
+		t.gain[i], t.hessian[i] = stats[i*statSize:].float(0), stats[i*statSize:].float(1)
 	}
 	return nil
 }

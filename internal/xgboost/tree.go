@@ -23,6 +23,7 @@ type tree struct {
 	defaultLeft []bool
 	categorical []bool    // nil if the file has no categorical splits
 	hessian     []float32 // sum_hessian; nil if the file has none
+	gain        []float32 // loss_changes; nil if the file has none
 
 	// Node setNodes[i] has the categories categories[setStarts[i]:][:setSizes[i]].
 	setNodes, setStarts, setSizes, categories []int32
@@ -38,6 +39,7 @@ func (t *tree) read(s source) error {
 		field{"default_left", &t.defaultLeft, required},
 		field{"split_type", &t.categorical, optional},
 		field{"sum_hessian", &t.hessian, optional},
+		field{"loss_changes", &t.gain, optional},
 		field{"categories", &t.categories, optional},
 		field{"categories_nodes", &t.setNodes, optional},
 		field{"categories_segments", &t.setStarts, optional},
@@ -116,6 +118,9 @@ func (t *tree) lower(d *document, weight float32) (forest.Tree, error) {
 		out.Nodes = append(out.Nodes, n)
 		if covered {
 			out.NodeCover = append(out.NodeCover, float64(t.hessian[i]))
+		}
+		if len(t.gain) == t.nodes {
+			out.NodeGain = append(out.NodeGain, float64(t.gain[i]))
 		}
 	}
 	if n := t.nodes - len(order); n != t.deleted {
