@@ -16,7 +16,7 @@
 //	model.go       Model and ReadModel; filemodel.go: FileModel, what ReadModel returns;
 //	               tree.go: its trees and the importance of features
 //	route.go       Route: which model answers which user
-//	basket.go      Predictor; bind.go: its models
+//	basket.go      Predictor; bind.go: its models; explain.go: why a price is what it is
 //	handler.go     NewHandler: predictions over HTTP; handlerbatch.go: of many users
 //	log.go         ServiceLogger and ModelLogger: what happened while serving
 //	options.go     all options
@@ -156,34 +156,15 @@ func (p *Predictor) predictValid(ctx context.Context, userID string, r *Result) 
 	return b
 }
 
-// An Explanation is a Prediction with SHAP contributions.
-type Explanation struct {
-	Prediction
-	Bias          float64
-	Contributions []float64 // by Features, in margin units; 0 for a feature that the model does not use
-}
-
-// Explain predicts, and attributes the margin to the features: Bias plus the sum
-// of Contributions is the margin, the score before the model's link function.
-// Its errors are those of Predict, or wrap errors.ErrUnsupported if the model is
-// no [Explainer] or cannot explain any row.
-func (p *Predictor) Explain(ctx context.Context, userID string) (Explanation, error) {
-	if fault := userIDFault(userID); fault != "" {
-		return Explanation{Prediction: Prediction{UserID: userID}}, invalidUserID(fault)
+// Routes returns the name of the experiment and the routes, as New, SetModel and
+// SetRoutes have set them. The caller owns the slice.
+func (p *Predictor) Routes() (experiment string, list []Route) {
+	rs := p.routes.Load()
+	for i := range rs.all {
+		b := &rs.all[i]
+		list = append(list, Route{Name: b.name, Model: b.given, Weight: b.weight, Shadow: b.shadow})
 	}
-	return p.explainValid(ctx, userID)
-}
-
-func (p *Predictor) explainValid(ctx context.Context, userID string) (Explanation, error) {
-	var r Result
-	b := p.predictValid(ctx, userID, &r) // the same model predicts and explains
-	e := Explanation{Prediction: r.Prediction}
-	if r.Err != nil {
-		return e, r.Err
-	}
-	var err error
-	e.Contributions, e.Bias, err = b.explain(ctx, r.Row.Values)
-	return e, err
+	return rs.experiment, list
 }
 
 // batchRows bounds how many rows PredictBatch looks up and predicts at a time.

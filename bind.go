@@ -15,7 +15,8 @@ type bound struct {
 	shadow bool
 	hashed string // what precedes a user ID in the hash that chooses a route
 
-	model   Model
+	given   Model      // as the caller gave it
+	model   Model      // as it is called
 	file    *FileModel // model, if it is one: calls of it do not allocate
 	text    string     // the model's String
 	id      string     // the ID of file
@@ -45,7 +46,7 @@ func (p *Predictor) bind(r Route) (bound, error) {
 		return bound{}, fmt.Errorf("basket: %w: route %q: the model gives %d predictions a row: want a model of one price", ErrFeatureMismatch, r.Name, m.Outputs())
 	}
 	wanted := r.Model.Features()
-	b := bound{name: r.Name, weight: r.Weight, shadow: r.Shadow, model: r.Model, width: len(wanted), text: describe(r.Model)}
+	b := bound{name: r.Name, weight: r.Weight, shadow: r.Shadow, given: r.Model, model: r.Model, width: len(wanted), text: describe(r.Model)}
 	if b.file, _ = r.Model.(*FileModel); b.file != nil {
 		b.id = b.file.info.ID
 	}
