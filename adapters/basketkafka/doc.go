@@ -10,8 +10,8 @@
 // # Runs
 //
 // Regulars and inventory are a [Snapshot], fixed for a run: orders are counted with
-// them once, when they arrive. The run has a name that follows from the snapshot, and
-// a consumer group and a changelog topic of that name. Another snapshot is another
+// them once, when they arrive. The run has a name that follows from the snapshot and the group,
+// and a consumer group and a changelog topic of that name. Another snapshot is another
 // run, which reads the topic from its start again; rows that are newer in the store
 // stay until it has come as far. So the topic must keep all orders that are to count:
 // retention.ms=-1. Stop the feeds of the old run first, and delete its changelog topic

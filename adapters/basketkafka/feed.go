@@ -26,10 +26,11 @@ type Sink interface {
 // A Feed follows a topic of orders: see the package comment. Its methods are safe for
 // concurrent use, but only one Run may be active.
 //
-// It uses two topics besides. It creates them, with as many partitions as the topic of
-// orders, if they are missing and the broker allows it: the changelog, compacted, of
-// the name of the topic of orders with "-history-" and [Snapshot.Name]; and the
-// dead-letter topic, with "-dead-letters".
+// The name of its run is that of its group, "-" and [Snapshot.Name]; the consumer group has
+// it. The feed uses two topics besides that of the orders, and creates them, with as many
+// partitions, if they are missing and the broker allows it: the changelog, compacted, of
+// the name of the topic of orders, "-" and the run; and the dead-letter topic, of the name
+// of the topic of orders and "-dead-letters".
 //
 // A dead letter has the key and the value of the event, and the headers basket-reason,
 // basket-topic, basket-partition and basket-offset. Of a value over 900,000 bytes it
@@ -44,6 +45,7 @@ type Feed struct {
 	snapshot           *Snapshot
 	sink               Sink
 	batch              int
+	refill             bool
 	report             func(error)
 
 	running atomic.Bool
@@ -63,13 +65,18 @@ type Option func(*Feed)
 // WithDeadLetters sets the dead-letter topic.
 func WithDeadLetters(topic string) Option { return func(f *Feed) { f.deadLetters = topic } }
 
-// WithGroup sets the prefix of the consumer group, basket-feed by default, to which "-"
-// and [Snapshot.Name] are added.
+// WithGroup sets the name of the feeds that share the partitions, basket-feed by
+// default. A feed of another group reads all orders by itself.
 func WithGroup(prefix string) Option { return func(f *Feed) { f.group = prefix } }
 
 // WithBatch sets how many events are handled together at most, from 1 to 100,000;
 // 10,000 is the default. A batch has fewer if no more are there.
 func WithBatch(events int) Option { return func(f *Feed) { f.batch = events } }
+
+// WithRefill puts the newest row of each user into the sink when the feed gets the user's
+// partition, besides those that change later: for a sink that is empty after a restart, as
+// a [basket.MemoryStore] is, or has lost rows.
+func WithRefill() Option { return func(f *Feed) { f.refill = true } }
 
 // WithReport sets what is called when the feed has to wait or start again, with the
 // reason; not concurrently. The default is nothing.
@@ -133,6 +140,9 @@ func (f *Feed) Run(ctx context.Context, opts ...kgo.Opt) error {
 		}
 	}
 }
+
+// run is the name of the run.
+func (f *Feed) run() string { return f.group + "-" + f.snapshot.Name() }
 
 // permanent is an error that time does not mend.
 type permanent struct{ error }

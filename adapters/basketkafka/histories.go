@@ -55,11 +55,18 @@ func (p *histories) insert(e Event) (change, bool, error) {
 	if err := p.store(userID); err != nil {
 		return change{}, false, err
 	}
-	c := change{userID: userID, late: e.OrderedAt.Before(before)}
+	c := changeOf(h, userID)
+	c.late = e.OrderedAt.Before(before)
+	return c, true, nil
+}
+
+// changeOf returns the change that leads to a history.
+func changeOf(h *basket.History, userID string) change {
+	c := change{userID: userID}
 	c.row, c.hasRow = h.Latest()
 	c.newest, _ = h.Newest()
 	c.behind = h.Len() > 1 && (!c.hasRow || c.row.OrderedAt.Before(c.newest))
-	return c, true, nil
+	return c
 }
 
 // merge adds orders from the changelog.

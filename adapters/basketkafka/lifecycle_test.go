@@ -98,6 +98,38 @@ func (s watchedSink) Delete(ctx context.Context, userIDs []string) error {
 	return s.MemoryStore.Delete(ctx, userIDs)
 }
 
+// TestFeed_groups: a feed of another group reads all orders by itself; one that refills
+// fills an empty sink after a restart.
+func TestFeed_groups(t *testing.T) {
+	s := newShop(9, 20, 400)
+	seeds, snapshot := broker(t, 2), s.snapshot(t, basket.LastOrder)
+	produce(t, seeds, s.events(1, 20)...)
+	want := s.latest(t, basket.LastOrder)
+
+	first := newSink(t)
+	stop := start(t, newFeed(t, snapshot, first), seeds)
+	until(t, "the first feed", committed(t, seeds, snapshot))
+	stop()
+	compare(t, want, s.stored(t, first))
+
+	other := newSink(t)
+	f := newFeed(t, snapshot, other, basketkafka.WithGroup("another"))
+	start(t, f, seeds)
+	until(t, "another group", func() bool {
+		return f.Stats().Orders == int64(len(s.orders)) && f.Stats().Lag == 0 && f.Stats().Kept == f.Stats().Orders
+	})
+	compare(t, want, s.stored(t, other))
+
+	again := newSink(t)
+	f = newFeed(t, snapshot, again, basketkafka.WithRefill(), basketkafka.WithBatch(7))
+	start(t, f, seeds)
+	until(t, "a feed that refills", func() bool { return f.Check(t.Context()) == nil })
+	compare(t, want, s.stored(t, again))
+	if n := f.Stats().Orders; n != 0 {
+		t.Errorf("%d orders are new: want none", n)
+	}
+}
+
 // TestFeed_tiesLeaveNoRow: three orders of equal time after one take the user's row away
 // (rule 5 of basket.Materializer), and so does the feed, wherever the batches end.
 func TestFeed_tiesLeaveNoRow(t *testing.T) {
@@ -163,7 +195,7 @@ func TestFeed_brokerAway(t *testing.T) {
 func TestFeed_permanent(t *testing.T) {
 	s := newShop(7, 5, 50)
 	snapshot := s.snapshot(t, basket.LastOrder)
-	changelog := topic + "-history-" + snapshot.Name()
+	changelog := topic + "-basket-feed-" + snapshot.Name()
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, admin *kadm.Client, client *kgo.Client)

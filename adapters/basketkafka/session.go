@@ -37,7 +37,7 @@ type session struct {
 
 // runSession follows the topic until ctx is done or something fails.
 func (f *Feed) runSession(ctx context.Context, opts []kgo.Opt) (err error) {
-	s := &session{feed: f, opts: opts, changelog: f.topic + "-history-" + f.snapshot.Name(), partitions: map[int32]*histories{}}
+	s := &session{feed: f, opts: opts, changelog: f.topic + "-" + f.run(), partitions: map[int32]*histories{}}
 	s.ctx, s.fail = context.WithCancelCause(ctx)
 	defer s.fail(nil)
 	if s.writer, err = s.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0)); err != nil {
@@ -48,7 +48,7 @@ func (f *Feed) runSession(ctx context.Context, opts []kgo.Opt) (err error) {
 		return err
 	}
 	s.consumer, err = s.client(
-		kgo.ConsumerGroup(f.group+"-"+f.snapshot.Name()), kgo.ConsumeTopics(f.topic),
+		kgo.ConsumerGroup(f.run()), kgo.ConsumeTopics(f.topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.revoked),
 		kgo.SessionTimeout(10*time.Second), kgo.RebalanceTimeout(2*time.Minute), kgo.ProducerLinger(0),
@@ -130,8 +130,8 @@ func (s *session) prepareTopics() error {
 			return err
 		}
 	} else if n := len(details[s.changelog].Partitions); n != partitions {
-		return permanent{fmt.Errorf("basketkafka: the topic %s has %d partitions, and its changelog %s %d: users have moved to other partitions; delete the changelog and the consumer group %s-%s to count all orders again",
-			f.topic, partitions, s.changelog, n, f.group, f.snapshot.Name())}
+		return permanent{fmt.Errorf("basketkafka: the topic %s has %d partitions, and its changelog %s %d: users have moved to other partitions; delete the changelog and the consumer group %s to count all orders again",
+			f.topic, partitions, s.changelog, n, f.run())}
 	}
 	if !details.Has(f.deadLetters) {
 		return create(f.deadLetters, nil)
@@ -145,6 +145,9 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, topics map[string][
 	if len(added) > 0 {
 		s.feed.setState(fmt.Errorf("reading the changelog of %d partitions", len(added)))
 		restored, err := s.restoreAll(s.ctx, added)
+		if err == nil && s.feed.refill {
+			err = s.refill(restored)
+		}
 		if err != nil {
 			s.fail(err)
 			return
@@ -155,6 +158,29 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, topics map[string][
 		s.tell(nil)
 	}
 	s.feed.setState(nil) // a member without a partition stands by
+}
+
+// refill puts the rows of all users of partitions into the sink.
+func (s *session) refill(partitions map[int32]*histories) error {
+	for _, p := range partitions {
+		w := work{changes: map[string]change{}}
+		for userID := range p.users {
+			h, userID, err := p.open(userID)
+			if err != nil {
+				return err
+			}
+			if w.changes[userID] = changeOf(h, userID); len(w.changes) == s.feed.batch {
+				if err := s.putRows(s.ctx, &w); err != nil {
+					return err
+				}
+				clear(w.changes)
+			}
+		}
+		if err := s.putRows(s.ctx, &w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // revoked forgets partitions that another feed gets.
