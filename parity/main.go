@@ -1,7 +1,7 @@
 // Command parity computes the feature rows of a shop in all the ways that the project
 // offers, and tells how many are equal to those of one machine, a basket.Materializer:
 //
-//		go -C parity run . [--data DIR] [--brokers HOST:PORT] [--python FILE] [--rows NAME=DIR]...
+//		go -C parity run . [--data DIR] [--brokers HOST:PORT] [--python FILE] [--flink] [--rows NAME=DIR]...
 //
 //	  - as a stream: orders as events, shuffled within a minute of event time, one in
 //	    twenty repeated, through Kafka and adapters/basketkafka into a MemoryStore. The
@@ -50,6 +50,7 @@ func main() {
 	flag.StringVar(&c.brokers, "brokers", "", "`address` of a Kafka broker; default: one in this process")
 	flag.StringVar(&c.python, "python", "", "`file` of a Python with the package duckdb")
 	flag.BoolFunc("no-beam", "do not run Beam on prism", func(string) error { c.noBeam = true; return nil })
+	flag.BoolFunc("flink", "run Beam on Flink too, which scripts/flink starts and stops", func(string) error { c.flink = true; return nil })
 	flag.Func("rows", "`NAME=DIR`, feature rows that something else has written; may be repeated", func(value string) error {
 		name, dir, ok := strings.Cut(value, "=")
 		if !ok || name == "" || dir == "" {
@@ -73,7 +74,7 @@ func main() {
 
 type config struct {
 	data, make, brokers, python string
-	noBeam                      bool
+	noBeam, flink               bool
 	others                      []other
 }
 
@@ -153,6 +154,10 @@ func (c config) ways(temp string) []way {
 				return readFolder(ctx, filepath.Join(dir, "rows"))
 			},
 		})
+	}
+	if c.flink {
+		ways = append(ways, way{name: "Beam on Flink", same: sameBits, compared: bits,
+			compute: func(ctx context.Context) ([]basket.Row, error) { return onFlink(ctx, c.data, temp) }})
 	}
 	for _, o := range c.others {
 		ways = append(ways, way{name: o.name, same: sameBits, compared: bits,
