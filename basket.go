@@ -25,7 +25,8 @@
 // Package basketparquet reads orders from parquet files. Package repository has
 // models by version, and routing routes that change at run time. Package serve runs
 // a server, and has keys, limits and loggers. Package basketotel has metrics and
-// traces, and drift compares what is served with a reference. Package baskettest tests stores, models and
+// traces, and drift compares what is served with a reference. Package oip serves models by
+// the Open Inference Protocol. Package baskettest tests stores, models and
 // loggers of your own. This package imports the standard library only, has no
 // global state, and starts goroutines only in [FileModel.PredictParallel] and for
 // [WithGoroutines]; they have ended when the call or the sequence ends.

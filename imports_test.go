@@ -42,6 +42,7 @@ var importRules = map[string][]string{
 	"./repository":      {"."},
 	"./routing":         {"."},
 	"./drift":           {"."},
+	"./oip":             {"."},
 	"./examples/server": {".", "./basketparquet", "./serve"},
 	"./examples/embed":  {".", "./serve"},
 	"./examples/canary": {".", "./repository"},
