@@ -91,8 +91,8 @@ func yamlError(err error) error {
 	return fmt.Errorf(": %s", text)
 }
 
-// unknown returns a fault for each key that no setting has.
-func (c *configFile) unknown(list []setting) (faults []error) {
+// unknown returns a fault for each key that no setting of a command has.
+func (c *configFile) unknown(command string, list []setting) (faults []error) {
 	type key struct {
 		name string
 		line int
@@ -106,7 +106,7 @@ func (c *configFile) unknown(list []setting) (faults []error) {
 	}
 	slices.SortFunc(keys, func(a, b key) int { return a.line - b.line })
 	for _, k := range keys {
-		faults = append(faults, fmt.Errorf("%s:%d: unknown setting %.64q; see basket serve --help", c.path, k.line, k.name))
+		faults = append(faults, fmt.Errorf("%s:%d: unknown setting %.64q; see basket %s --help", c.path, k.line, k.name, command))
 	}
 	return faults
 }

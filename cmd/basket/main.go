@@ -26,6 +26,8 @@ type cli struct {
 	Features    featuresCmd    `cmd:"" help:"Compute the feature row of each user from a folder of orders."`
 	Score       scoreCmd       `cmd:"" help:"Predict for each row of a parquet or CSV file."`
 	Materialize materializeCmd `cmd:"" help:"Write the feature row of each user where basket serve --store reads it: a file, Redis or Postgres."`
+	Feed        feedCmd        `cmd:"" help:"Follow a Kafka topic of orders, and keep each user's newest feature row in Redis or Postgres."`
+	Publish     publishCmd     `cmd:"" help:"Write a folder of orders to a Kafka topic, as events for basket feed."`
 	Explain     explainCmd     `cmd:"" help:"Attribute the margin of each row of a file to its features (SHAP)."`
 	Profile     profileCmd     `cmd:"" help:"Describe the rows and predictions of a model, to compare with what is served later."`
 	Drift       driftCmd       `cmd:"" help:"Compare the predictions of a model log with a profile."`

@@ -70,12 +70,12 @@ func (c *materializeCmd) Run(ctx context.Context, term terminal) error {
 	return remote.put(ctx, paced(ctx, rows, c.Rate))
 }
 
-// paced yields at most rate rows a second, or all at once if it is 0.
-func paced(ctx context.Context, rows iter.Seq2[basket.Row, error], rate int) iter.Seq2[basket.Row, error] {
+// paced yields at most rate values a second, or all at once if it is 0.
+func paced[T any](ctx context.Context, rows iter.Seq2[T, error], rate int) iter.Seq2[T, error] {
 	if rate == 0 {
 		return rows
 	}
-	return func(yield func(basket.Row, error) bool) {
+	return func(yield func(T, error) bool) {
 		start, n := time.Now(), 0
 		for row, err := range rows {
 			due := start.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
@@ -83,7 +83,8 @@ func paced(ctx context.Context, rows iter.Seq2[basket.Row, error], rate int) ite
 				select {
 				case <-time.After(wait):
 				case <-ctx.Done():
-					yield(basket.Row{}, ctx.Err())
+					var none T
+					yield(none, ctx.Err())
 					return
 				}
 			}

@@ -74,7 +74,7 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	follow(p)
 	s.observe()
 	s.limits.observe(s.telemetry)
-	if err := s.servePProf(ctx, term); err != nil {
+	if err := s.Telemetry.servePProf(ctx, &s.background, term); err != nil {
 		return nil, nil, err
 	}
 	listener, err := net.Listen("tcp", s.Addr)

@@ -97,6 +97,7 @@ type remoteStore interface {
 	basket.BatchStore
 	basket.Deleter
 	Newest(ctx context.Context) (time.Time, error)
+	Put(ctx context.Context, rows []basket.Row) error
 	put(ctx context.Context, rows iter.Seq2[basket.Row, error]) error
 	create(ctx context.Context) error // what must be there before the first row
 	close()

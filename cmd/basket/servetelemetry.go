@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,9 +58,8 @@ type serverTelemetry struct {
 // calls close.
 func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (err error) {
 	report := func(err error) { s.logEvent("Telemetry", err) }
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(report)) // the default writes to the standard error
 	t := &serverTelemetry{report: report}
-	if t.Telemetry, err = telemetry.New(ctx, buildVersion(), report); err != nil {
+	if t.Telemetry, err = newTelemetry(ctx, s.logEvent, droppedLines); err != nil {
 		return err
 	}
 	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows")}
@@ -71,20 +71,33 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 		return err
 	}
 	s.opts = append(s.opts, basket.WithModelLogger(t.recorder), basket.WithServiceLogger(t.recorder), basket.WithModelWrapper(t.recorder.Model))
-	t.Counter("basket.log.dropped", "Lines of the logs that were dropped.", "{line}", droppedLines)
-	t.Gauge("go.goroutine.count", "Goroutines.", "{goroutine}", func() float64 { return float64(runtime.NumGoroutine()) })
-	t.Gauge("go.memory.used", "Memory that the Go runtime has from the system and not returned.", "By", usedMemory)
 	s.telemetry = t
 	return nil
 }
 
-// close exports what is not yet exported. That a collector does not answer is told in the
-// service log; it is no failure of the server.
-func (t *serverTelemetry) close() {
+// newTelemetry starts the exporters, with the metrics of every long-running command.
+func newTelemetry(ctx context.Context, logEvent func(string, error), droppedLines func() int64) (*telemetry.Telemetry, error) {
+	report := func(err error) { logEvent("Telemetry", err) }
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(report)) // the default writes to the standard error
+	t, err := telemetry.New(ctx, buildVersion(), report)
+	if err != nil {
+		return nil, err
+	}
+	t.Counter("basket.log.dropped", "Lines of the logs that were dropped.", "{line}", droppedLines)
+	t.Gauge("go.goroutine.count", "Goroutines.", "{goroutine}", func() float64 { return float64(runtime.NumGoroutine()) })
+	t.Gauge("go.memory.used", "Memory that the Go runtime has from the system and not returned.", "By", usedMemory)
+	return t, nil
+}
+
+func (t *serverTelemetry) close() { shutDown(t.Telemetry, t.report) }
+
+// shutDown exports what is not yet exported. That a collector does not answer is
+// reported; it is no failure of the command.
+func shutDown(t *telemetry.Telemetry, report func(error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), exportLimit)
 	defer cancel()
 	if err := t.Shutdown(ctx); err != nil {
-		t.report(err)
+		report(err)
 	}
 }
 
@@ -99,7 +112,11 @@ func (s *server) observe() {
 	if s.data != nil {
 		t.Gauge("basket.data.users", "Users that have a feature row.", "{user}", func() float64 { return float64(s.data.details().Users) })
 	}
-	checks := slices.Clone(s.checks)
+	observeChecks(t.Telemetry, slices.Clone(s.checks))
+}
+
+// observeChecks adds the metric of the checks of /readyz.
+func observeChecks(t *telemetry.Telemetry, checks []serve.Check) {
 	t.Gauges("basket.check.status", "Checks of /readyz: 0 works, 1 works with something old, 2 fails.", "",
 		func(observe func(float64, ...attribute.KeyValue)) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -173,11 +190,11 @@ func buildVersion() string {
 }
 
 // servePProf serves profiles until ctx is done, if --pprof is given.
-func (s *server) servePProf(ctx context.Context, term terminal) error {
-	if s.Telemetry.PProf == "" {
+func (c telemetrySettings) servePProf(ctx context.Context, background *sync.WaitGroup, term terminal) error {
+	if c.PProf == "" {
 		return nil
 	}
-	listener, err := net.Listen("tcp", s.Telemetry.PProf)
+	listener, err := net.Listen("tcp", c.PProf)
 	if err != nil {
 		return fmt.Errorf("--pprof: %w", err)
 	}
@@ -190,7 +207,7 @@ func (s *server) servePProf(ctx context.Context, term terminal) error {
 	// No limit of the time to write: a profile may take minutes.
 	server := &http.Server{Handler: localHosts(mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	s.background.Go(func() { _ = server.Serve(listener) })
+	background.Go(func() { _ = server.Serve(listener) })
 	fmt.Fprintf(term.out, "profiles on http://%s/debug/pprof/\n", listener.Addr())
 	return nil
 }

@@ -103,7 +103,7 @@ func resolve(command *kong.Node, raw rawFlags, lookup func(string) (string, bool
 		set(flag)
 	}
 	if file != nil {
-		faults = append(faults, file.unknown(list)...)
+		faults = append(faults, file.unknown(command.Name, list)...)
 	}
 	return list, errors.Join(faults...)
 }
