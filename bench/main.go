@@ -44,6 +44,7 @@ var roles = map[string]func(args []string) error{
 	childArg: child,
 	onceArg:  func(args []string) error { return once(os.Stdout, args) },
 
+	feedArg:     feedWorker,
 	timingArg:   func(args []string) error { return timing(os.Stdout, args) },
 	overloadArg: overloadServer,
 }
@@ -174,6 +175,7 @@ func (b *bench) runAll(ctx context.Context) {
 	b.record("production", b.production(ctx))
 	b.record("batch", b.batch(ctx))
 	b.record("overload", b.overload(ctx))
+	b.record("feed", b.feed(ctx))
 	b.record("start", b.start(ctx))
 	b.record("memory", b.memory(ctx))
 }
