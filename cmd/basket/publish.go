@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +94,7 @@ func (c *publishCmd) prepareTopic(ctx context.Context, client *kgo.Client) error
 	admin, topic := kadm.NewClient(client), c.Kafka.Topic
 	details, err := admin.ListTopics(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("the brokers do not answer: %w", err)
+		return fmt.Errorf("--brokers %s: %w: check the address, --kafka-tls and --kafka-sasl", strings.Join(c.Kafka.Brokers, ","), err)
 	}
 	err = details[topic].Err
 	switch partitions := len(details[topic].Partitions); {

@@ -1,5 +1,5 @@
-// Package telemetry exports the metrics and traces of "basket serve": metrics for
-// Prometheus at a handler, and both by OTLP if OpenTelemetry's environment variables
+// Package telemetry exports the metrics and traces of "basket serve" and the metrics of
+// "basket feed": metrics for Prometheus at a handler, and both by OTLP if OpenTelemetry's environment variables
 // ask for it.
 //
 // # Metrics
@@ -25,6 +25,17 @@
 //	basket_drift_psi_ratio                basket_route, basket_column                                             basket.drift.psi
 //	basket_drift_null_rate_ratio          basket_route, basket_column                                             basket.drift.null_rate
 //	basket_drift_detected_ratio           basket_route, basket_column                                             basket.drift.detected
+//	basket_feed_events_total              none                                                                    basket.feed.events
+//	basket_feed_orders_total              none                                                                    basket.feed.orders
+//	basket_feed_repeats_total             none                                                                    basket.feed.repeats
+//	basket_feed_late_total                none                                                                    basket.feed.late
+//	basket_feed_dead_letters_total        none                                                                    basket.feed.dead_letters
+//	basket_feed_rows_total                none                                                                    basket.feed.rows
+//	basket_feed_deleted_total             none                                                                    basket.feed.deleted
+//	basket_feed_partitions                none                                                                    basket.feed.partitions
+//	basket_feed_users                     none                                                                    basket.feed.users
+//	basket_feed_kept                      none                                                                    basket.feed.kept
+//	basket_feed_lag                       none                                                                    basket.feed.lag
 //	go_goroutine_count                    none                                                                    go.goroutine.count
 //	go_memory_used_bytes                  none                                                                    go.memory.used
 //	target_info                           service_name, service_version and those of OTEL_RESOURCE_ATTRIBUTES
@@ -38,6 +49,14 @@
 // of the certificate, of a store that is a server and of drift are there if the settings
 // ask for them. Requests without a valid key or role are those with the status 401 or
 // 403.
+// the disk was full or slow. Those of basket_feed are of "basket feed", which has those of
+// checks, logs and Go besides, and no others: events that were read, orders that were added,
+// repeats of these, late ones of an event time before that of the user's newest order, events
+// that could not be used, rows that were put into the store or removed from it; and of the
+// partitions that the feed has now, their number, users, orders that are kept and events that
+// wait. basket_limit is rate or concurrency. The metrics of a limit,
+// of the certificate, of a store that is a server and of drift are there if the settings ask for them. Requests without a valid key or role are those with the
+// status 401 or 403.
 //
 // # Environment
 //
