@@ -80,7 +80,7 @@ func (b *bench) startFeedServers(ctx context.Context) (s *feedServers, err error
 
 // freePorts returns a port with a free one after it, and another.
 func freePorts() (first, second int, err error) {
-	for range 100 {
+	for range 200 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return 0, 0, err
@@ -92,11 +92,12 @@ func freePorts() (first, second int, err error) {
 			continue
 		}
 		_ = next.Close()
-		if first == 0 {
+		switch {
+		case first == 0:
 			first = port
-			continue
+		case port != first && port != first+1:
+			return first, port, nil
 		}
-		return first, port, nil
 	}
 	return 0, 0, errors.New("no two free ports in a row")
 }

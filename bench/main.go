@@ -12,7 +12,11 @@
 //
 // The features of a million orders are computed from files that peers/orders.py makes
 // in bench/work, once. --long adds ten million orders, in at most three rounds: they
-// take some minutes, 1.8 GB of files and 3 GB of memory, most of it for DuckDB.
+// take some minutes, 1.8 GB of files and 3 GB of memory, most of it for DuckDB. It also
+// adds the feed of a million users, of 3 GB of files.
+//
+// The comparisons of a feed start a Kafka broker and a Redis; they need Java, Maven and
+// redis-server.
 //
 //	go -C bench run . timing [--tries N] [--keys N]
 //
@@ -108,7 +112,7 @@ func run(ctx context.Context, args []string) (err error) {
 	f.StringVar(&b.clock, "clock", "wall", "wall or cpu; cpu measures work within one process by its CPU time, for a machine that is shared")
 	setup := f.Bool("setup", false, "run peers.sh first")
 	f.BoolVar(&b.strict, "strict", false, "fail if a bar is not met")
-	f.BoolVar(&b.long, "long", false, "also compute the features of 10,000,000 orders")
+	f.BoolVar(&b.long, "long", false, "also compute the features of 10,000,000 orders, and feed the orders of 1,000,000 users")
 	limit := f.Duration("limit", time.Hour, "stop the run after this time")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -140,7 +140,7 @@ func (r *report) write(w io.Writer) error {
 func (r *report) writeNotes(w io.Writer) {
 	fmt.Fprintf(w, "\nMedian (minimum..maximum) of %d interleaved rounds. A ratio above 1 means that basket is better.\n", r.Rounds)
 	if r.Clock == "cpu" {
-		fmt.Fprintln(w, "Engines, predictor, loading and features are measured in CPU time, because other programs use this machine.")
+		fmt.Fprintln(w, "Engines, predictor, loading, features and the events of a feed are measured in CPU time, because other programs use this machine.")
 	}
 	fmt.Fprintf(w, "Data: %s\n", r.Data)
 	printed := map[string]bool{}

@@ -43,7 +43,8 @@ func TestDocs(t *testing.T) {
 		t.Errorf("routes %+v, %v", table, err)
 	}
 	help := mustRun(t, "serve", "--help") + mustRun(t, "compare", "--help") + mustRun(t, "key", "new", "--help") +
-		mustRun(t, "profile", "--help") + mustRun(t, "drift", "--help") + mustRun(t, "materialize", "--help")
+		mustRun(t, "profile", "--help") + mustRun(t, "drift", "--help") + mustRun(t, "materialize", "--help") +
+		mustRun(t, "feed", "--help") + mustRun(t, "publish", "--help")
 	for _, flag := range regexp.MustCompile(`--[a-z][a-z-]*`).FindAllString(string(text), -1) {
 		if !strings.Contains(help, flag) {
 			t.Errorf("docs/production.md names the flag %s, which does not exist", flag)

@@ -37,8 +37,7 @@ func TestFeed_kills(t *testing.T) {
 		sent := make(chan error, 1)
 		go func() { sent <- stream.send(t.Context(), float64(n+1)/float64(kills+1), 2*time.Second) }()
 		for i := range feeds {
-			events := feedMetric(t, feeds[i].url, "basket_feed_events_total")
-			until(t, "a feed handles events", func() bool { return feedMetric(t, feeds[i].url, "basket_feed_events_total") > events })
+			feeds[i].waitEvents(t)
 		}
 		time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
 		if n%2 == 0 {
@@ -66,6 +65,7 @@ func TestFeed_kills(t *testing.T) {
 	t.Logf("%d events of %d orders, %d sent again, %d kills in %v", len(stream.events), stream.orders, stream.resent.Load(), kills, time.Since(began).Round(time.Second))
 	for i, m := range meanings {
 		t.Run(m.String(), func(t *testing.T) {
+			t.Logf("since it was started: %s", feeds[i].errs)
 			until(t, "the figures", func() bool { return feedMetric(t, feeds[i].url, "basket_feed_lag") == 0 })
 			if kept := feedMetric(t, feeds[i].url, "basket_feed_kept"); kept != stream.orders {
 				t.Errorf("%d orders are kept, want %d", kept, stream.orders)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -137,6 +138,26 @@ func startFeedProcess(t *testing.T, program string, args ...string) *feedProcess
 func (f *feedProcess) kill() {
 	_ = f.cmd.Process.Kill()
 	<-f.done
+}
+
+// waitEvents waits until the feed reads events.
+func (f *feedProcess) waitEvents(t *testing.T) {
+	t.Helper()
+	const metric = "basket_feed_events_total"
+	start, events := time.Now(), feedMetric(t, f.url, metric)
+	for ; feedMetric(t, f.url, metric) <= events; time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > 2*time.Minute {
+			t.Fatalf("a feed reads no events for %v: %s", time.Since(start), f.state(t))
+		}
+	}
+	t.Logf("%s events after %v", time.Now().Format("05.000"), time.Since(start).Round(time.Millisecond))
+}
+
+// state describes the feed for a failure.
+func (f *feedProcess) state(t *testing.T) string {
+	_, ready, _ := send(t, "GET", f.url+"/readyz", "")
+	_, metrics, _ := send(t, "GET", f.url+"/metrics", "")
+	return fmt.Sprintf("%s\n%s\n%s", ready, regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(metrics, ""), f.errs)
 }
 
 // stop ends the process in order.
@@ -332,8 +353,7 @@ func (s *orderStream) waitHandled(t *testing.T, groups int, limit time.Duration,
 	for deadline := time.Now().Add(limit); !s.handled(t, groups); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			for _, f := range feeds {
-				status, text, _ := send(t, "GET", f.url+"/readyz", "")
-				t.Logf("feed: %d %s; lag %d: %.2000s", status, text, feedMetric(t, f.url, "basket_feed_lag"), f.errs)
+				t.Log(f.state(t))
 			}
 			t.Fatalf("events are left after %v", limit)
 		}
