@@ -50,9 +50,11 @@ func TestFeed_kills(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Second))))
+			down := time.Now()
 			if err := kafka.start(); err != nil {
 				t.Fatal(err)
 			}
+			t.Logf("the broker starts in %v", time.Since(down).Round(time.Millisecond))
 		}
 		if err := <-sent; err != nil {
 			t.Fatal(err)
