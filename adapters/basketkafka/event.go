@@ -194,7 +194,7 @@ func (p *parser) readSequence(e *Event) error {
 		return noJSON(err)
 	}
 	if e.Sequence, err = strconv.ParseInt(string(value), 10, 64); err != nil {
-		return fault("sequence is %.40s: want an integer from 0 to %d", value, math.MaxInt64)
+		return fault("sequence is %.40s: want an integer from 0 to %d", value, int64(math.MaxInt64))
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (p *parser) readItems(e *Event) error {
 		}
 		v, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil || v == basket.NoVariant {
-			return fault("ordered_items[%d] is %.40s: want an integer from %d to %d, or null", len(p.items), value, math.MinInt64+1, math.MaxInt64)
+			return fault("ordered_items[%d] is %.40s: want an integer from %d to %d, or null", len(p.items), value, int64(math.MinInt64+1), int64(math.MaxInt64))
 		}
 		p.items = append(p.items, v)
 	}
