@@ -48,17 +48,7 @@ func (s *feedServers) delay(ctx context.Context, name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, worker.close()) }()
-	// Each user has a row before the time counts.
-	var first []*kgo.Record
-	for i := range delayUsers {
-		for n := range 2 {
-			first = append(first, delayEvent(i, int64(n), time.Now().Add(time.Duration(n-10)*time.Second)))
-		}
-	}
-	if err := s.produce(ctx, topic, first); err != nil {
-		return err
-	}
-	if _, err := worker.ask(answerLimit, "%d", len(first)); err != nil {
+	if err := s.firstRows(ctx, topic, worker); err != nil {
 		return err
 	}
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.redis}, DisableCache: true})
@@ -94,6 +84,21 @@ func (s *feedServers) delay(ctx context.Context, name string) (err error) {
 		s.add(r)
 	}
 	return nil
+}
+
+// firstRows gives each user a row before the time counts.
+func (s *feedServers) firstRows(ctx context.Context, topic string, worker *process) error {
+	var first []*kgo.Record
+	for i := range delayUsers {
+		for n := range 2 {
+			first = append(first, delayEvent(i, int64(n), time.Now().Add(time.Duration(n-10)*time.Second)))
+		}
+	}
+	if err := s.produce(ctx, topic, first); err != nil {
+		return err
+	}
+	_, err := worker.ask(answerLimit, "%d", len(first))
+	return err
 }
 
 func delayEvent(user int, sequence int64, at time.Time) *kgo.Record {
@@ -138,18 +143,7 @@ func watchRows(ctx context.Context, store *basketredis.Store, events <-chan watc
 	var waiting []watched
 	open := true
 	for open || len(waiting) > 0 {
-		for more := open; more; {
-			select {
-			case w, ok := <-events:
-				if open = ok; !ok {
-					more = false
-					break
-				}
-				waiting = append(waiting, w)
-			default:
-				more = false
-			}
-		}
+		waiting, open = received(waiting, events)
 		ids := make([]string, len(waiting))
 		for i, w := range waiting {
 			ids[i] = w.userID
@@ -173,4 +167,19 @@ func watchRows(ctx context.Context, store *basketredis.Store, events <-chan watc
 		time.Sleep(time.Millisecond)
 	}
 	return delays, nil
+}
+
+// received appends what is in a channel now, and reports whether it is open.
+func received(waiting []watched, events <-chan watched) ([]watched, bool) {
+	for {
+		select {
+		case w, ok := <-events:
+			if !ok {
+				return waiting, false
+			}
+			waiting = append(waiting, w)
+		default:
+			return waiting, true
+		}
+	}
 }
