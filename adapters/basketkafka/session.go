@@ -148,6 +148,10 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, topics map[string][
 		if err == nil && s.feed.refill {
 			err = s.refill(restored)
 		}
+		var lags map[int32]int64
+		if err == nil {
+			lags, err = s.lags(added)
+		}
 		if err != nil {
 			s.fail(err)
 			return
@@ -155,9 +159,37 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, topics map[string][
 		s.mu.Lock()
 		maps.Copy(s.partitions, restored)
 		s.mu.Unlock()
-		s.tell(nil)
+		s.tell(lags)
 	}
 	s.feed.setState(nil) // a member without a partition stands by
+}
+
+// lags returns how many events of partitions the group has not committed.
+func (s *session) lags(partitions []int32) (map[int32]int64, error) {
+	admin, topic := kadm.NewClient(s.writer), s.feed.topic
+	starts, err := admin.ListStartOffsets(s.ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("offsets of %s: %w", topic, err)
+	}
+	ends, err := admin.ListEndOffsets(s.ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("offsets of %s: %w", topic, err)
+	}
+	committed, err := admin.FetchOffsets(s.ctx, s.feed.run())
+	if err != nil {
+		return nil, fmt.Errorf("offsets of the group %s: %w", s.feed.run(), err)
+	}
+	lags := map[int32]int64{}
+	for _, p := range partitions {
+		end, _ := ends.Lookup(topic, p)
+		start, _ := starts.Lookup(topic, p)
+		from := start.Offset
+		if at, ok := committed.Lookup(topic, p); ok {
+			from = max(from, at.At)
+		}
+		lags[p] = max(end.Offset-from, 0)
+	}
+	return lags, nil
 }
 
 // refill puts the rows of all users of partitions into the sink.

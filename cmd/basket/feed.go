@@ -28,9 +28,10 @@ type feedCmd struct {
 	To          string        `type:"setting" secret:"" placeholder:"WHERE" help:"Where to keep each user's newest row: redis://HOST:PORT or postgres://HOST/DATABASE. Needed."`
 	CreateTable bool          `type:"switch" help:"Create the table in Postgres if it is missing."`
 	Meaning     string        `type:"setting" oneof:"last-order,next-order" initial:"last-order" placeholder:"MEANING" help:"Which order a feature row describes: last-order (default) or next-order."`
-	Group       string        `type:"setting" initial:"basket-feed" placeholder:"PREFIX" help:"How the name of the consumer group begins (default basket-feed); a digest of regulars, inventory and meaning follows."`
+	Group       string        `type:"setting" initial:"basket-feed" placeholder:"NAME" help:"Name of the feeds that share the partitions (default basket-feed). The consumer group and the changelog have it, followed by a digest of regulars, inventory and meaning."`
 	DeadLetters string        `type:"setting" placeholder:"TOPIC" help:"Topic of events that cannot be used (default: that of --topic with -dead-letters). It is created if it is missing."`
-	Batch       int           `type:"setting" positive:"" placeholder:"N" help:"Handle at most this many events together, up to 100000 (default 5000)."`
+	Batch       int           `type:"setting" positive:"" placeholder:"N" help:"Handle at most this many events together, up to 100000 (default 10000)."`
+	Refill      bool          `type:"switch" help:"Write the rows of all users at the start, not only those that change: after the store has lost rows."`
 	Addr        string        `type:"setting" placeholder:"HOST:PORT" help:"Serve GET /livez, /readyz and /metrics at this address, without keys: they tell numbers, no user (default: not at all; 127.0.0.1:8001 is usual)."`
 
 	Log       logSettings       `embed:""`
@@ -193,6 +194,9 @@ func (f *feeder) newFeed(ctx context.Context, snapshot *basketkafka.Snapshot) (*
 	}
 	if f.Batch != 0 {
 		opts = append(opts, basketkafka.WithBatch(f.Batch))
+	}
+	if f.Refill {
+		opts = append(opts, basketkafka.WithRefill())
 	}
 	return basketkafka.NewFeed(f.Kafka.Topic, snapshot, f.sink, opts...)
 }

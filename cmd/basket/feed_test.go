@@ -209,7 +209,10 @@ func TestFeed_waits(t *testing.T) {
 		t.Errorf("told %d times: %s", n, errs)
 	}
 	_ = redis.Kill()
-	until(t, "an absent store is told", func() bool { _, text, _ := send(t, "GET", url+"/readyz", ""); return strings.Contains(text, `"store":"failed"`) })
+	until(t, "an absent store is told", func() bool {
+		_, text, _ := send(t, "GET", url+"/readyz", "")
+		return strings.Contains(text, `"store":"failed"`)
+	})
 	if code := stop(); code != 0 {
 		t.Errorf("status %d, %s", code, errs)
 	}

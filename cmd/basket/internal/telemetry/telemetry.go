@@ -43,20 +43,18 @@
 // basket_data_age_seconds is the time since the newest order in the data.
 // basket_reloads_total counts what was read again, and the models and routes that are
 // read at the start: basket_part is data, models, routes, keys, jwks, tls or profile,
-// basket_outcome ok or failed. basket_check_status is 0 for a check of /readyz that works, 1 if it works with what it had before, and 2
-// if it fails. basket_log_dropped_total counts lines that did not fit into memory while
-// the disk was full or slow. basket_limit is rate or concurrency. The metrics of a limit,
-// of the certificate, of a store that is a server and of drift are there if the settings
-// ask for them. Requests without a valid key or role are those with the status 401 or
-// 403.
-// the disk was full or slow. Those of basket_feed are of "basket feed", which has those of
-// checks, logs and Go besides, and no others: events that were read, orders that were added,
-// repeats of these, late ones of an event time before that of the user's newest order, events
-// that could not be used, rows that were put into the store or removed from it; and of the
-// partitions that the feed has now, their number, users, orders that are kept and events that
-// wait. basket_limit is rate or concurrency. The metrics of a limit,
-// of the certificate, of a store that is a server and of drift are there if the settings ask for them. Requests without a valid key or role are those with the
-// status 401 or 403.
+// basket_outcome ok or failed. basket_check_status is 0 for a check of /readyz that
+// works, 1 if it works with what it had before, and 2 if it fails.
+// basket_log_dropped_total counts lines that did not fit into memory while the disk was
+// full or slow. basket_limit is rate or concurrency. The metrics of a limit, of the
+// certificate, of a store that is a server and of drift are there if the settings ask for
+// them. Requests without a valid key or role are those with the status 401 or 403.
+//
+// Those of basket_feed are of "basket feed", which has those of checks, logs and Go
+// besides, and no others: events that were read, orders that were added, repeats of these,
+// late ones of an event time before that of the user's newest order, events that could not
+// be used, rows that were put into the store or removed from it; and of the partitions
+// that the feed has now, their number, users, orders that are kept and events that wait.
 //
 // # Environment
 //
