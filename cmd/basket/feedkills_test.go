@@ -34,10 +34,14 @@ func TestFeed_kills(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, uint64(time.Now().UnixNano())))
 	began, kills := time.Now(), phases(4)
 	for n := range kills {
+		before := make([]int, len(feeds))
+		for i := range feeds {
+			before[i] = feedMetric(t, feeds[i].url, "basket_feed_events_total")
+		}
 		sent := make(chan error, 1)
 		go func() { sent <- stream.send(t.Context(), float64(n+1)/float64(kills+1), 2*time.Second) }()
 		for i := range feeds {
-			feeds[i].waitEvents(t)
+			feeds[i].waitEvents(t, before[i])
 		}
 		time.Sleep(time.Duration(random.Int64N(int64(time.Second))))
 		if n%2 == 0 {
