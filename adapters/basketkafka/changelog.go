@@ -79,7 +79,7 @@ func (s *session) restoreAll(ctx context.Context, partitions []int32) (map[int32
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := fetchError(fetches); err != nil {
+		if _, err := fetchErrors(fetches); err != nil {
 			return nil, err
 		}
 		var fault error
@@ -98,14 +98,21 @@ func (s *session) restoreAll(ctx context.Context, partitions []int32) (map[int32
 	return all, nil
 }
 
-// fetchError joins the errors of fetches that the client does not retry by itself.
-func fetchError(fetches kgo.Fetches) error {
+// fetchErrors returns the errors of fetches that the client does not mend by itself, and
+// that of the membership of the group, which it does.
+func fetchErrors(fetches kgo.Fetches) (membership, fault error) {
 	var faults []error
 	fetches.EachError(func(topic string, partition int32, err error) {
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed) {
-			return
+		_, member := errors.AsType[*kgo.ErrGroupSession](err)
+		switch {
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrClientClosed):
+		case member:
+			membership = err
+		case topic == "":
+			faults = append(faults, err)
+		default:
+			faults = append(faults, fmt.Errorf("partition %d of %s: %w", partition, topic, err))
 		}
-		faults = append(faults, fmt.Errorf("partition %d of %s: %w", partition, topic, err))
 	})
-	return errors.Join(faults...)
+	return membership, errors.Join(faults...)
 }

@@ -177,8 +177,8 @@ func (f *Feed) setState(err error) {
 }
 
 // Check returns nil if the feed follows its topic: it is a member of the group, has read
-// the changelog of its partitions, and reaches brokers and sink. It is made for a
-// readiness check.
+// the changelog of its partitions, reaches the brokers, and did not fail to reach the
+// sink when it last had something for it. It is made for a readiness check.
 func (f *Feed) Check(ctx context.Context) error {
 	f.mu.Lock()
 	err, s := f.state, f.current
@@ -192,12 +192,24 @@ func (f *Feed) Check(ctx context.Context) error {
 	return nil
 }
 
+// count adds a batch that is durable.
+func (f *Feed) count(w *work) {
+	c := &f.counts
+	c.events.Add(int64(w.events))
+	c.orders.Add(int64(len(w.changelog)))
+	c.repeats.Add(int64(w.repeats))
+	c.late.Add(int64(w.late))
+	c.deadLetters.Add(int64(len(w.deadLetters)))
+	c.rows.Add(int64(w.rows))
+	c.deleted.Add(int64(w.deleted))
+}
+
 // counts are those of Stats that only grow.
 type counts struct{ events, orders, repeats, late, deadLetters, rows, deleted atomic.Int64 }
 
 // Stats is what a feed has done since it was made, and has now.
 type Stats struct {
-	Events      int64 // read, of which are:
+	Events      int64 // handled, of which are:
 	Orders      int64 // added to a history, the late ones too
 	Repeats     int64 // known already
 	DeadLetters int64 // written to the dead-letter topic

@@ -63,8 +63,12 @@ func (f *Feed) runSession(ctx context.Context, opts []kgo.Opt) (err error) {
 	f.mu.Unlock()
 	for {
 		fetches := s.consumer.PollRecords(s.ctx, f.batch)
-		err := fetchError(fetches)
-		if err == nil && !fetches.Empty() {
+		membership, err := fetchErrors(fetches)
+		if membership != nil && s.ctx.Err() == nil { // the client joins again
+			f.setState(membership)
+			f.report(membership)
+		}
+		if err == nil && fetches.NumRecords() > 0 {
 			err = s.handle(fetches)
 		}
 		s.consumer.AllowRebalance()
@@ -150,7 +154,7 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, topics map[string][
 		}
 		var lags map[int32]int64
 		if err == nil {
-			lags, err = s.lags(added)
+			lags, err = s.lags(s.ctx, added)
 		}
 		if err != nil {
 			s.fail(err)
@@ -165,17 +169,17 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, topics map[string][
 }
 
 // lags returns how many events of partitions the group has not committed.
-func (s *session) lags(partitions []int32) (map[int32]int64, error) {
+func (s *session) lags(ctx context.Context, partitions []int32) (map[int32]int64, error) {
 	admin, topic := kadm.NewClient(s.writer), s.feed.topic
-	starts, err := admin.ListStartOffsets(s.ctx, topic)
+	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("offsets of %s: %w", topic, err)
 	}
-	ends, err := admin.ListEndOffsets(s.ctx, topic)
+	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("offsets of %s: %w", topic, err)
 	}
-	committed, err := admin.FetchOffsets(s.ctx, s.feed.run())
+	committed, err := admin.FetchOffsets(ctx, s.feed.run())
 	if err != nil {
 		return nil, fmt.Errorf("offsets of the group %s: %w", s.feed.run(), err)
 	}
@@ -190,6 +194,19 @@ func (s *session) lags(partitions []int32) (map[int32]int64, error) {
 		lags[p] = max(end.Offset-from, 0)
 	}
 	return lags, nil
+}
+
+// tellLags tells the lags while the feed waits for its sink. If the brokers do not answer
+// at once, they stay as they are.
+func (s *session) tellLags(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s.mu.Lock()
+	partitions := slices.Collect(maps.Keys(s.partitions))
+	s.mu.Unlock()
+	if lags, err := s.lags(ctx, partitions); err == nil {
+		s.tell(lags)
+	}
 }
 
 // refill puts the rows of all users of partitions into the sink.
@@ -211,6 +228,7 @@ func (s *session) refill(partitions map[int32]*histories) error {
 		if err := s.putRows(s.ctx, &w); err != nil {
 			return err
 		}
+		s.feed.count(&w)
 	}
 	return nil
 }
@@ -249,6 +267,8 @@ type work struct {
 	deadLetters []*kgo.Record
 	last        []*kgo.Record // of each partition
 	lags        map[int32]int64
+
+	events, repeats, late, rows, deleted int
 }
 
 // handle applies a batch and makes it durable: first the rows, then the orders, then
@@ -279,10 +299,13 @@ func (s *session) handle(fetches kgo.Fetches) error {
 	if err := write(ctx, s.consumer, "dead letters", w.deadLetters); err != nil {
 		return err
 	}
-	s.feed.counts.deadLetters.Add(int64(len(w.deadLetters)))
-	if err := s.consumer.CommitRecords(ctx, w.last...); err != nil {
-		return fmt.Errorf("commit of offsets: %w", err)
+	if err := s.consumer.CommitRecords(ctx, w.last...); err != nil && s.ctx.Err() == nil {
+		// The next commit has these offsets too; or another member reads the events again,
+		// and finds them in the changelog.
+		s.feed.report(fmt.Errorf("commit of offsets: %w", err))
 	}
+	s.feed.count(&w)
+	s.feed.setState(nil)
 	s.tell(w.lags)
 	return nil
 }
@@ -295,9 +318,8 @@ func (s *session) apply(w *work, p kgo.FetchPartition, now time.Time) error {
 	if !ok {
 		return fmt.Errorf("events of partition %d, whose changelog has not been read", p.Partition)
 	}
-	counts := &s.feed.counts
+	w.events += len(p.Records)
 	for _, r := range p.Records {
-		counts.events.Add(1)
 		var c change
 		added := false
 		e, err := s.parser.parse(r.Key, r.Value, now)
@@ -309,7 +331,7 @@ func (s *session) apply(w *work, p kgo.FetchPartition, now time.Time) error {
 			w.deadLetters = append(w.deadLetters, deadLetter(s.feed.deadLetters, r, err))
 			continue
 		case !added:
-			counts.repeats.Add(1)
+			w.repeats++
 			continue
 		}
 		record, err := histories.changelogRecord(s.changelog, p.Partition, e)
@@ -318,9 +340,8 @@ func (s *session) apply(w *work, p kgo.FetchPartition, now time.Time) error {
 		}
 		w.changelog = append(w.changelog, record)
 		w.changes[c.userID] = c
-		counts.orders.Add(1)
 		if c.late {
-			counts.late.Add(1)
+			w.late++
 		}
 	}
 	last := p.Records[len(p.Records)-1]
@@ -352,8 +373,8 @@ func (s *session) putRows(ctx context.Context, w *work) error {
 			err = f.sink.Put(ctx, rows)
 		}
 		if err == nil {
-			f.counts.deleted.Add(int64(deleted))
-			f.counts.rows.Add(int64(len(rows)))
+			w.deleted += deleted
+			w.rows += len(rows)
 			if failed {
 				f.setState(nil)
 			}
@@ -365,6 +386,7 @@ func (s *session) putRows(ctx context.Context, w *work) error {
 		}
 		f.setState(err)
 		f.report(err)
+		s.tellLags(ctx)
 		if !wait.sleep(ctx) {
 			return err
 		}
