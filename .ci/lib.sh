@@ -37,12 +37,13 @@ fuzz() {
   done
 }
 
-# python: makes the Python environment of bench/fidelity.py, and prints its python.
+# python [NAME REQUIREMENTS]: makes a Python environment, by default that of
+# bench/fidelity.py, and prints its python.
 python() {
-  local dir=${TMPDIR:-/tmp}/basket-fidelity
+  local dir=${TMPDIR:-/tmp}/basket-${1:-fidelity}
   if [ ! -x "$dir/bin/python" ]; then
     python3 -m venv "$dir" >&2
   fi
-  "$dir/bin/pip" install --quiet --disable-pip-version-check -r bench/fidelity-requirements.txt >&2
+  "$dir/bin/pip" install --quiet --disable-pip-version-check -r "${2:-bench/fidelity-requirements.txt}" >&2
   echo "$dir/bin/python"
 }

@@ -29,7 +29,7 @@ func newCluster(t *testing.T, slots int) *cluster {
 	if os.Getenv("BASKET_FLINK") != "1" {
 		t.Skip("a Flink cluster is started if BASKET_FLINK=1; scripts/flink tells what it needs")
 	}
-	home := os.Getenv("BASKET_ENGINES")
+	home := os.Getenv("BASKET_CACHE")
 	if home == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
