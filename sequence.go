@@ -117,6 +117,10 @@ func (h *History) Merge(data []byte) error {
 	if into == h {
 		return nil
 	}
+	if len(into.facts) == 1 { // inserted or not
+		_, err := h.insert(into.sequences[0], into.facts[0])
+		return err
+	}
 	facts, sequences := h.facts, h.sequences
 	h.facts, h.sequences = slices.Clone(facts), slices.Clone(sequences)
 	for i, f := range into.facts {
