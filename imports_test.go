@@ -43,6 +43,7 @@ var importRules = map[string][]string{
 	"./routing":         {"."},
 	"./drift":           {"."},
 	"./oip":             {"."},
+	"./dash":            {".", "./drift", "./repository", "./routing"},
 	"./examples/server": {".", "./basketparquet", "./serve"},
 	"./examples/embed":  {".", "./serve"},
 	"./examples/canary": {".", "./repository"},
