@@ -1,5 +1,7 @@
 // Package dash is a page that shows what a prediction service does, for a browser.
 //
+//	Overview    requests, their latency, failures, predictions by route, memory and age of
+//	            the data in the last hour, live: with a Recorder
 //	Explain     the price of a user, why it is so, and what it would be of other features
 //	Models      routes and their weights, models, versions that are refused, importance of
 //	            features, shadows: more of it with a routing.File and a
@@ -11,8 +13,11 @@
 package dash
 
 import (
+	"context"
 	"net/http"
 	"path"
+	"sync/atomic"
+	"time"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/repository"
@@ -21,6 +26,10 @@ import (
 
 // An Option configures [NewHandler].
 type Option func(*handler)
+
+// WithRecorder sets what the Overview shows: a Recorder that was given to [basket.New]
+// as service logger and model logger.
+func WithRecorder(r *Recorder) Option { return func(h *handler) { h.recorder = r } }
 
 // WithRoutes shows the differences of the shadows, and lets whom [WithAdmin] allows it
 // change the weights of f's routes: by its Handler, with the same checks.
@@ -32,12 +41,23 @@ func WithRepository(r *repository.Repository, dir string) Option {
 	return func(h *handler) { h.repository, h.dir = r, dir }
 }
 
+// WithNewest sets the time of the newest order in the data, for its age; the zero time is
+// one that is not known. It must return quickly, and is called by many goroutines at once.
+func WithNewest(newest func() time.Time) Option { return func(h *handler) { h.newest = newest } }
+
+// WithContext ends the event streams of the Overview when ctx is done, so that the server
+// need not wait for them to shut down.
+func WithContext(ctx context.Context) Option { return func(h *handler) { h.done = ctx.Done() } }
+
 // WithAdmin sets whose requests may change weights; by default nobody's may. Requests that
 // a browser sends for the page of another site are refused before.
 func WithAdmin(admin func(*http.Request) bool) Option { return func(h *handler) { h.admin = admin } }
 
 type handler struct {
 	p          *basket.Predictor
+	recorder   *Recorder
+	newest     func() time.Time
+	done       <-chan struct{}
 	routes     *routing.File
 	repository *repository.Repository
 	dir        string
@@ -48,6 +68,8 @@ type handler struct {
 	pages   map[string]func(*http.Request) *page // by path
 	data    map[string]func(*http.Request) (status int, body any)
 	trees   importanceCache
+	streams atomic.Int64 // open ones
+	step    stepCache
 }
 
 // NewHandler serves the page about p, which is safe for concurrent use. It belongs behind
@@ -55,8 +77,9 @@ type handler struct {
 //
 //	mux.Handle("/ui/", http.StripPrefix("/ui", dash.NewHandler(p)))
 //
-// What the pages show is also JSON, under api/: explain, models and routes.
-// The handler starts no goroutine, and needs no Close.
+// What the pages show is also JSON, under api/: overview, stream (server-sent events),
+// explain, models and routes. At most 64 event streams are open at a time, each for ten
+// minutes at most. The handler starts no goroutine, and needs no Close.
 // Explaining calls [basket.Predictor.WhatIf]: it is not logged as a prediction. Requests
 // for the page are not reported to the service loggers, but changes of weights are.
 func NewHandler(p *basket.Predictor, opts ...Option) http.Handler {
@@ -68,10 +91,10 @@ func NewHandler(p *basket.Predictor, opts ...Option) http.Handler {
 		h.table = h.routes.Handler(p)
 	}
 	h.pages = map[string]func(*http.Request) *page{
-		"/explain": h.explainPage, "/models": h.modelsPage,
+		"/": h.overviewPage, "/explain": h.explainPage, "/models": h.modelsPage,
 	}
 	h.data = map[string]func(*http.Request) (int, any){
-		"/api/explain": h.explainData, "/api/models": h.modelsData,
+		"/api/overview": h.overviewData, "/api/explain": h.explainData, "/api/models": h.modelsData,
 	}
 	return h
 }
@@ -94,11 +117,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.toSlash(w, r)
 		return
 	}
-	if name == "/" { // the first page
-		header.Set("Location", "./"+sections[0].Link)
-		w.WriteHeader(http.StatusFound)
-		return
-	}
 	if name == "/weights" {
 		h.moveWeights(w, r)
 		return
@@ -114,6 +132,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case h.data[name] != nil:
 		status, body := h.data[name](r)
 		writeData(w, r, status, body)
+	case name == "/api/stream":
+		h.stream(w, r)
 	case name == "/api/routes" && h.table != nil:
 		h.table.ServeHTTP(w, r)
 	case path.Dir(name) == "/assets":

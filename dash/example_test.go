@@ -37,3 +37,29 @@ func ExampleNewHandler() {
 	fmt.Println(price)
 	// Output: 102.12: 34.71 more than
 }
+
+// A Recorder is given to the Predictor, which tells it of each prediction, and to the page.
+func ExampleNewRecorder() {
+	model, err := basket.LoadModel("../examples/server/demo/model.txt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := basket.NewMemoryStore(basket.Values([]basket.Row{{UserID: "ann", Values: []float64{56, 14, 2, 5}}}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	recorder := dash.NewRecorder()
+	p, err := basket.New(
+		basket.WithStore(store), basket.WithModel(model),
+		basket.WithServiceLogger(recorder), basket.WithModelLogger(recorder),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	page := dash.NewHandler(p, dash.WithRecorder(recorder))
+
+	w := httptest.NewRecorder()
+	page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/overview", nil))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	// Output: 200 application/json
+}

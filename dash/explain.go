@@ -252,7 +252,7 @@ type step struct {
 
 // Words says what the step does, after the feature's name.
 func (s step) Words() string {
-	value := " = " + exact(s.Value)
+	value := " = " + short(s.Value)
 	switch {
 	case s.Others > 0:
 		value = ""

@@ -99,6 +99,7 @@ func getJSON[T any](t testing.TB, h http.Handler, target string, status int) (v 
 // wantText reports texts that a page lacks.
 func wantText(t testing.TB, page string, texts ...string) {
 	t.Helper()
+	page = strings.ReplaceAll(page, "<wbr>", "")
 	for _, text := range texts {
 		if !strings.Contains(page, text) {
 			t.Errorf("the page lacks %q", text)

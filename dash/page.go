@@ -36,6 +36,7 @@ type note struct{ Before, Name, After string }
 // sections are the pages in the order of the menu. The paths are relative, so that the
 // page works under any prefix.
 var sections = []struct{ Path, Link, Title string }{
+	{"/", "./", "Overview"},
 	{"/explain", "explain", "Explain"},
 	{"/models", "models", "Models and routes"},
 }

@@ -14,7 +14,7 @@ import (
 // functions are what templates call.
 var functions = template.FuncMap{
 	"visible": visible, "price": price, "amount": amount, "exact": exact, "percent": percent, "ago": ago, "stamp": stamp,
-	"lower": strings.ToLower, "query": url.QueryEscape,
+	"query": url.QueryEscape, "latency": latencyText, "size": sizeText,
 }
 
 // maxShown is how many characters of a name are shown.
@@ -37,6 +37,9 @@ func visible(s string) template.HTML {
 			continue
 		}
 		b.WriteString(template.HTMLEscapeString(string(r)))
+		if r == '_' {
+			b.WriteString("<wbr>") // names of features are long
+		}
 	}
 	b.WriteString("</bdi>")
 	return template.HTML(b.String())
@@ -60,6 +63,9 @@ func exact(v number) string {
 	}
 	return strconv.FormatFloat(float64(v), 'g', -1, 64)
 }
+
+// short formats a number with six digits, for reading only.
+func short(v number) string { return strconv.FormatFloat(float64(v), 'g', 6, 64) }
 
 // percent formats a share of 1.
 func percent(share number) string { return strconv.FormatFloat(float64(share)*100, 'f', 1, 64) + " %" }
@@ -107,12 +113,4 @@ func (n number) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return strconv.AppendFloat(nil, v, 'g', -1, 64), nil
-}
-
-func numbers(values []float64) []number {
-	list := make([]number, len(values))
-	for i, v := range values {
-		list[i] = number(v)
-	}
-	return list
 }
