@@ -3,6 +3,8 @@
 //	Overview    requests, their latency, failures, predictions by route, memory and age of
 //	            the data in the last hour, live: with a Recorder
 //	Explain     the price of a user, why it is so, and what it would be of other features
+//	Drift       what is served over the reference, by feature and route: with a
+//	            drift.Monitor
 //	Models      routes and their weights, models, versions that are refused, importance of
 //	            features, shadows: more of it with a routing.File and a
 //	            repository.Repository
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/drift"
 	"github.com/basket-go/basket/repository"
 	"github.com/basket-go/basket/routing"
 )
@@ -30,6 +33,9 @@ type Option func(*handler)
 // WithRecorder sets what the Overview shows: a Recorder that was given to [basket.New]
 // as service logger and model logger.
 func WithRecorder(r *Recorder) Option { return func(h *handler) { h.recorder = r } }
+
+// WithMonitor sets what the page on drift shows.
+func WithMonitor(m *drift.Monitor) Option { return func(h *handler) { h.monitor = m } }
 
 // WithRoutes shows the differences of the shadows, and lets whom [WithAdmin] allows it
 // change the weights of f's routes: by its Handler, with the same checks.
@@ -58,6 +64,7 @@ type handler struct {
 	recorder   *Recorder
 	newest     func() time.Time
 	done       <-chan struct{}
+	monitor    *drift.Monitor
 	routes     *routing.File
 	repository *repository.Repository
 	dir        string
@@ -78,7 +85,7 @@ type handler struct {
 //	mux.Handle("/ui/", http.StripPrefix("/ui", dash.NewHandler(p)))
 //
 // What the pages show is also JSON, under api/: overview, stream (server-sent events),
-// explain, models and routes. At most 64 event streams are open at a time, each for ten
+// explain, drift, models and routes. At most 64 event streams are open at a time, each for ten
 // minutes at most. The handler starts no goroutine, and needs no Close.
 // Explaining calls [basket.Predictor.WhatIf]: it is not logged as a prediction. Requests
 // for the page are not reported to the service loggers, but changes of weights are.
@@ -91,10 +98,10 @@ func NewHandler(p *basket.Predictor, opts ...Option) http.Handler {
 		h.table = h.routes.Handler(p)
 	}
 	h.pages = map[string]func(*http.Request) *page{
-		"/": h.overviewPage, "/explain": h.explainPage, "/models": h.modelsPage,
+		"/": h.overviewPage, "/explain": h.explainPage, "/drift": h.driftPage, "/models": h.modelsPage,
 	}
 	h.data = map[string]func(*http.Request) (int, any){
-		"/api/overview": h.overviewData, "/api/explain": h.explainData, "/api/models": h.modelsData,
+		"/api/overview": h.overviewData, "/api/explain": h.explainData, "/api/drift": h.driftData, "/api/models": h.modelsData,
 	}
 	return h
 }

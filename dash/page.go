@@ -38,6 +38,7 @@ type note struct{ Before, Name, After string }
 var sections = []struct{ Path, Link, Title string }{
 	{"/", "./", "Overview"},
 	{"/explain", "explain", "Explain"},
+	{"/drift", "drift", "Drift"},
 	{"/models", "models", "Models and routes"},
 }
 
