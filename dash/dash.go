@@ -8,6 +8,7 @@
 //	Models      routes and their weights, models, versions that are refused, importance of
 //	            features, shadows: more of it with a routing.File and a
 //	            repository.Repository
+//	Trees       any tree of a model, with the path of a user's row
 //
 // [NewHandler] serves it under any prefix. All files are in the program: the page loads
 // nothing from elsewhere, and its tables and forms work without JavaScript. A part that
@@ -85,7 +86,7 @@ type handler struct {
 //	mux.Handle("/ui/", http.StripPrefix("/ui", dash.NewHandler(p)))
 //
 // What the pages show is also JSON, under api/: overview, stream (server-sent events),
-// explain, drift, models and routes. At most 64 event streams are open at a time, each for ten
+// explain, drift, models, routes and tree. At most 64 event streams are open at a time, each for ten
 // minutes at most. The handler starts no goroutine, and needs no Close.
 // Explaining calls [basket.Predictor.WhatIf]: it is not logged as a prediction. Requests
 // for the page are not reported to the service loggers, but changes of weights are.
@@ -98,10 +99,10 @@ func NewHandler(p *basket.Predictor, opts ...Option) http.Handler {
 		h.table = h.routes.Handler(p)
 	}
 	h.pages = map[string]func(*http.Request) *page{
-		"/": h.overviewPage, "/explain": h.explainPage, "/drift": h.driftPage, "/models": h.modelsPage,
+		"/": h.overviewPage, "/explain": h.explainPage, "/drift": h.driftPage, "/models": h.modelsPage, "/tree": h.treePage,
 	}
 	h.data = map[string]func(*http.Request) (int, any){
-		"/api/overview": h.overviewData, "/api/explain": h.explainData, "/api/drift": h.driftData, "/api/models": h.modelsData,
+		"/api/overview": h.overviewData, "/api/explain": h.explainData, "/api/drift": h.driftData, "/api/models": h.modelsData, "/api/tree": h.treeData,
 	}
 	return h
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // pages are the paths of all pages, with something to show.
-var pages = []string{"/drift", "/", "/explain", "/explain?user=ann", "/explain?user=ann&set.prior_item_count=20", "/models", "/models?weight.current=50"}
+var pages = []string{"/tree", "/tree?number=3&user=ann", "/drift", "/", "/explain", "/explain?user=ann", "/explain?user=ann&set.prior_item_count=20", "/models", "/models?weight.current=50"}
 
 // TestHandler_headers: each page forbids what it does not need, has nothing inline and
 // names no other server.

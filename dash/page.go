@@ -40,6 +40,7 @@ var sections = []struct{ Path, Link, Title string }{
 	{"/explain", "explain", "Explain"},
 	{"/drift", "drift", "Drift"},
 	{"/models", "models", "Models and routes"},
+	{"/tree", "tree", "Trees"},
 }
 
 // faultPage is a page that has only a sentence.

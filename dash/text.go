@@ -4,17 +4,16 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // functions are what templates call.
 var functions = template.FuncMap{
 	"visible": visible, "price": price, "amount": amount, "exact": exact, "percent": percent, "ago": ago, "stamp": stamp,
-	"query": url.QueryEscape, "latency": latencyText, "size": sizeText,
+	"latency": latencyText, "size": sizeText,
+	"clip": clip, "short": short,
 }
 
 // maxShown is how many characters of a name are shown.
@@ -32,7 +31,7 @@ func visible(s string) template.HTML {
 			b.WriteString("…")
 			break
 		}
-		if r != ' ' && !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zs, r) && r != ' ' {
+		if hidden(r) {
 			fmt.Fprintf(&b, `<span class="control">%U</span>`, r)
 			continue
 		}
