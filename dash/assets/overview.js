@@ -28,7 +28,6 @@ function draw() {
     const caption = document.createElement('figcaption');
     caption.textContent = `${title}, ${unit}`;
     figure.append(caption);
-    figure.setAttribute('role', 'group');
     figure.setAttribute('aria-label', `${title}: a picture of the last hour; its figures are in the tables`);
     holder.append(figure);
     const axis = { stroke: colour('--dim'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line') } };
