@@ -30,7 +30,7 @@ present=$(git tag --list "$version" "*/$version")
 [[ -z $proxy || ! -e $proxy ]] || fail "$proxy exists: name a new folder"
 
 # The released modules, by folder: those that others may import or install.
-mapfile -t dirs < <(git ls-files go.mod '*/go.mod' | grep -vE '(^|/)(bench|examples|parity|testdata)/' | xargs -n1 dirname)
+mapfile -t dirs < <(git ls-files go.mod '*/go.mod' | grep -vE '(^|/)(bench|examples|parity|testdata|browser)/' | xargs -n1 dirname)
 declare -A path tag
 for dir in "${dirs[@]}"; do
   path[$dir]=$(sed -n 's/^module //p' "$dir/go.mod")
