@@ -44,7 +44,7 @@ var importRules = map[string][]string{
 	"./drift":           {"."},
 	"./oip":             {"."},
 	"./dash":            {".", "./drift", "./repository", "./routing"},
-	"./examples/server": {".", "./basketparquet", "./serve"},
+	"./examples/server": {".", "./basketparquet", "./dash", "./serve"},
 	"./examples/embed":  {".", "./serve"},
 	"./examples/canary": {".", "./repository"},
 }

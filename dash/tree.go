@@ -207,7 +207,7 @@ type edge struct {
 
 // Sizes of the picture of a tree, in pixels of a screen that does not scale it.
 const (
-	boxWidth, boxHeight   = 168, 44
+	boxWidth, boxHeight   = 180, 44
 	leafWidth             = 84
 	columnWide, levelHigh = 96, 84
 	pictureEdge           = 12

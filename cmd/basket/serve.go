@@ -28,6 +28,8 @@ type serveCmd struct {
 
 	DriftWindow time.Duration `type:"setting" positive:"" placeholder:"TIME" help:"Length of a window of --profile, from 1s to 168h (default 5m); drift is told after two windows in a row."`
 
+	UI bool `name:"ui" type:"switch" help:"Serve a page that shows the service in a browser, at /ui/: with keys for the role admin, by a key as password."`
+
 	Addr  string        `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
 	Drain time.Duration `type:"setting" placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop (default 300ms on loopback, else 5s)."`
 
@@ -124,6 +126,9 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 		scheme, server.TLSConfig = "https", s.tls
 	}
 	fmt.Fprintf(term.out, "serving on %s://%s\n", scheme, listener.Addr())
+	if c.UI {
+		fmt.Fprintf(term.out, "look at it in a browser: %s://%s%s/\n", scheme, listener.Addr(), uiPath)
+	}
 	drain := c.Drain
 	if drain == 0 {
 		drain = serve.Drain(listener.Addr())

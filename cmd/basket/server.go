@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/dash"
 	"github.com/basket-go/basket/drift"
 	"github.com/basket-go/basket/repository"
 	"github.com/basket-go/basket/routing"
@@ -30,6 +31,7 @@ type server struct {
 	limits         limits
 	tls            *tls.Config    // nil without --tls-cert
 	monitor        *drift.Monitor // nil without --profile
+	recorder       *dash.Recorder // nil without --ui
 
 	data   *memoryRows               // nil with a store that is a server
 	remote remoteStore               // nil with rows in memory
@@ -64,6 +66,7 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 		return nil, nil, err
 	}
 	s.opts = append(s.opts, s.Store.options()...)
+	s.openUI()
 	p, err := basket.New(append(s.opts, basket.WithStore(s.telemetry.recorder.Store(store)))...)
 	if err != nil {
 		return nil, nil, err
@@ -85,7 +88,7 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 }
 
 // adminPaths are the paths that want the role admin.
-var adminPaths = []string{"/admin", "/metrics", "/drift", "/ui"}
+var adminPaths = []string{"/admin", "/metrics", "/drift", uiPath}
 
 // handler returns the handler of all paths.
 func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler {
@@ -118,7 +121,7 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 			s.logEvent("Refused "+r.Method+" "+r.URL.Path, cause)
 		},
 	})
-	h := protect(s.limits.wrap(exactPaths(others, predict)))
+	h := protect(s.withUI(ctx, p, s.limits.wrap(exactPaths(others, predict))))
 	if s.limits.address != nil {
 		h = s.limits.address(h)
 	}

@@ -37,7 +37,10 @@ function draw() {
       padding: [null, 28, null, null], // the last time of the axis is wider than its point
       legend: { isolate: true },
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
+      scales: {
+        x: { range: (u, low, high) => [Math.min(low, high - 60), high] }, // one step alone has no length
+        y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1] },
+      },
       axes: [{ ...axis, space: 70, values: (u, list) => list.map(clock) }, { ...axis, size: 60 }],
       series: [{ label: 'time', value: (u, v) => (v === null || v === undefined ? 'none' : clock(v)) }].concat(list.map(([name], i) => ({
         label: visible(name), stroke: colour(`--c${(i % 6) + 1}`), width: 1.5, spanGaps: false,

@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketparquet"
+	"github.com/basket-go/basket/dash"
 	"github.com/basket-go/basket/serve"
 )
 
@@ -64,7 +66,9 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 		serve.ReopenOnHangup(ctx, files, report)
 		serviceLog, modelLog = files.Service, files.Model
 	}
-	p, userID, err := newPredictor(ctx, data, model, serviceLog, modelLog)
+	recorder := dash.NewRecorder()
+	p, userID, err := newPredictor(ctx, data, model, basket.WithServiceLogger(serviceLog), basket.WithModelLogger(modelLog),
+		basket.WithServiceLogger(recorder), basket.WithModelLogger(recorder))
 	if err != nil {
 		serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "Failed to initialize API", Err: err})
 		return err
@@ -74,12 +78,27 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 		return err
 	}
 	serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "API initialized successfully"})
-	fmt.Fprintf(out, "Serving on %s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[2]s\"}'\n\n", listener.Addr(), userID)
-	return serve.Run(ctx, serve.NewServer(basket.NewHandler(p)), listener, serve.Drain(listener.Addr()))
+	h := basket.NewHandler(p)
+	page := ""
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		h = withPage(h, dash.NewHandler(p, dash.WithRecorder(recorder), dash.WithContext(ctx)))
+		page = fmt.Sprintf(", and a page for your browser: http://%s/ui/", listener.Addr())
+	}
+	fmt.Fprintf(out, "Serving on %s%s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[3]s\"}'\n\n", listener.Addr(), page, userID)
+	return serve.Run(ctx, serve.NewServer(h), listener, serve.Drain(listener.Addr()))
+}
+
+// withPage serves the page, which shows the rows of all users, at /ui/, to this machine
+// only: not to pages of other sites in its browser.
+func withPage(h, page http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.Handle("/ui/", http.StripPrefix("/ui", page))
+	return serve.Protect(serve.Protection{Admin: []string{"/ui"}})(mux)
 }
 
 // newPredictor loads the orders and the model. It also returns a user ID of the shop.
-func newPredictor(ctx context.Context, data, model string, serviceLog basket.ServiceLogger, modelLog basket.ModelLogger) (*basket.Predictor, string, error) {
+func newPredictor(ctx context.Context, data, model string, opts ...basket.Option) (*basket.Predictor, string, error) {
 	shop, err := fs.Sub(demo, "demo")
 	if err != nil {
 		return nil, "", err
@@ -107,10 +126,7 @@ func newPredictor(ctx context.Context, data, model string, serviceLog basket.Ser
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := basket.New(
-		basket.WithStore(store), basket.WithModel(forest),
-		basket.WithServiceLogger(serviceLog), basket.WithModelLogger(modelLog),
-	)
+	p, err := basket.New(append(opts, basket.WithStore(store), basket.WithModel(forest))...)
 	return p, userID, err
 }
 

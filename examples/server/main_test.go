@@ -74,6 +74,17 @@ func TestServer_demo(t *testing.T) {
 	if answer.StatusCode != 200 || !strings.HasPrefix(string(body), `{"status":"OK"`) {
 		t.Errorf("status: %d %s", answer.StatusCode, body)
 	}
+	if !strings.Contains(printed, "a page for your browser: "+url+"/ui/.") {
+		t.Errorf("output %q, want the address of the page", printed)
+	}
+	page, err := http.Get(url + "/ui/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = page.Body.Close()
+	if page.StatusCode != 200 || page.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("page: %d %v", page.StatusCode, page.Header)
+	}
 	request := regexp.MustCompile(`curl (\S+) -H 'Content-Type: (\S+)' -d '(.*)'`).FindStringSubmatch(printed)
 	if request == nil {
 		t.Fatalf("output %q, want a curl command for /predict", printed)
