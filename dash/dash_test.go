@@ -1,6 +1,7 @@
 package dash_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/dash"
 )
 
@@ -142,4 +144,40 @@ func TestHandler_bare(t *testing.T) {
 	h := dash.NewHandler(newShop(t).p)
 	wantText(t, get(h, "/models").Body.String(), "The routes of this service are not in a file")
 	wantText(t, get(h, "/explain").Body.String(), "Give the ID of a user")
+}
+
+// A hostileModel has names that would change a page that does not escape and isolate them.
+type hostileModel struct{}
+
+func (hostileModel) Features() []string { return []string{hostile, "set."} }
+
+func (hostileModel) String() string { return hostile }
+
+func (hostileModel) Predict(_ context.Context, dst, rows []float64) error {
+	dst[0] = rows[0] + rows[1]
+	return nil
+}
+
+func (hostileModel) Explain(_ context.Context, dst, row []float64) (bias float64, err error) {
+	copy(dst, row)
+	return 0, nil
+}
+
+// TestHandler_hostileModel: names of features and models are text too, and can be changed
+// by the form.
+func TestHandler_hostileModel(t *testing.T) {
+	store, err := basket.NewMemoryStore(basket.Values([]basket.Row{{UserID: "ann", Values: []float64{1, 2}}}), hostile, "set.")
+	check(t, err)
+	p, err := basket.New(basket.WithStore(store), basket.WithRoutes(hostile, basket.Route{Name: hostile, Model: hostileModel{}, Weight: 1}))
+	check(t, err)
+	h := dash.NewHandler(p)
+	query := "user=ann&" + url.QueryEscape("set."+hostile) + "=5&set.set.=7"
+	for _, target := range []string{"/explain?" + query, "/models", "/tree"} {
+		text := get(h, target).Body.String()
+		shown := regexp.MustCompile(`<(?:input|a|option)[^>]*>`).ReplaceAllString(text, "")
+		if strings.Contains(text, "<script>") || strings.ContainsAny(shown, "\u202e\u2028") {
+			t.Errorf("GET %s has a name that is not only text: %s", target, text)
+		}
+	}
+	wantText(t, get(h, "/explain?"+query).Body.String(), `<data id="price" value="12">12.00</data>`, "9.00 more than", "set.</bdi> were 7 instead of 2")
 }

@@ -91,7 +91,7 @@ func TestDrift(t *testing.T) {
 			wantText(t, cards[i], "since <time datetime=\""+column.Since.Format(time.RFC3339))
 		}
 	}
-	wantText(t, page, `class="verdict bad" id="verdict">drift</b>`, "5000 rows", "in windows of 1m0s")
+	wantText(t, page, `class="verdict bad" id="verdict">drift</b>`, "5000 rows", "in windows of 1 min 0 s")
 }
 
 // TestDrift_none: without a Monitor, and before anything was served, the page says so.
