@@ -135,7 +135,7 @@ func (r *Recorder) overview(now time.Time, most int) *overview {
 		Times: []int64{}, Requests: []number{}, P50: []number{}, P95: []number{}, P99: []number{}, Memory: []number{}, Routes: []series{}, Errors: []series{},
 	}
 	var minute, hour tally
-	var each []tally
+	each := make([]tally, 0, open-first)
 	for step := first; step < open; step++ {
 		c := r.ring[uint64(step)%ringSize].Load()
 		memory := number(math.NaN())

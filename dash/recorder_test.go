@@ -224,18 +224,3 @@ func TestRecorder_ConcurrentSafe(t *testing.T) {
 		t.Errorf("%d predictions, want %d", n, goroutines*events)
 	}
 }
-
-func BenchmarkRecorder(b *testing.B) {
-	r := NewRecorder()
-	service := basket.ServiceEvent{Method: "POST", Path: "/predict", Status: 200, Latency: time.Millisecond}
-	model := basket.ModelEvent{Result: basket.Result{Prediction: basket.Prediction{Route: "default"}}}
-	now := time.Now()
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			service.Time, model.Time = now, now
-			r.LogService(context.Background(), service)
-			r.LogModel(context.Background(), model)
-		}
-	})
-}

@@ -74,6 +74,7 @@ async function load() {
   if (!answer.ok) throw new Error(answer.statusText);
   hour = await answer.json();
   draw();
+  performance.mark('drawn');
 }
 
 function say(text, failed) {
@@ -83,13 +84,16 @@ function say(text, failed) {
 const gone = () => say(`The server does not answer since ${new Date().toLocaleTimeString()}: what is shown is from before. This page goes on when it answers again.`, true);
 
 let source = null;
+let missed = false; // steps, while there was no stream
 function follow() {
   source = new EventSource('api/stream');
   source.onopen = () => {
     say('Live.', false);
-    load().catch(gone);
+    if (missed) load().catch(gone);
+    missed = false;
   };
   source.onerror = () => {
+    missed = true;
     if (!state.classList.contains('note')) gone();
     if (source.readyState === EventSource.CLOSED) say('This page is not live: too many are open, or you are no longer logged in. Load it again.', true);
   };
@@ -107,6 +111,7 @@ if (holder) {
   // A page that nobody sees needs no connection, of which a browser has few.
   document.addEventListener('visibilitychange', () => {
     source.close();
+    missed = true;
     if (!document.hidden) follow();
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => hour && draw());
