@@ -1,4 +1,6 @@
 // Draws the last hour, and follows the stream of events. The tables are complete without.
+// fetch refuses a URL with a password, which that of the page may have.
+const here = (path) => new URL(path, location.origin + location.pathname);
 const state = document.getElementById('stream-state');
 const holder = document.getElementById('charts');
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -70,7 +72,7 @@ function add(last) {
 }
 
 async function load() {
-  const answer = await fetch('api/overview');
+  const answer = await fetch(here('api/overview'));
   if (!answer.ok) throw new Error(answer.statusText);
   hour = await answer.json();
   draw();
@@ -86,7 +88,7 @@ const gone = () => say(`The server does not answer since ${new Date().toLocaleTi
 let source = null;
 let missed = false; // steps, while there was no stream
 function follow() {
-  source = new EventSource('api/stream');
+  source = new EventSource(here('api/stream'));
   source.onopen = () => {
     say('Live.', false);
     if (missed) load().catch(gone);

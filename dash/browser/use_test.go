@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -137,6 +138,12 @@ func TestOverview_live(t *testing.T) {
 	s.server.Listener.Close()
 	b.until("document.querySelector('#stream-state').textContent.includes('does not answer')")
 	b.keep("overview-gone")
+	listener, err := net.Listen("tcp", s.server.Listener.Addr().String())
+	check(t, err)
+	again := &http.Server{Handler: s.server.Config.Handler}
+	defer again.Close()
+	go func() { _ = again.Serve(listener) }()
+	b.until("document.querySelector('#stream-state').textContent === 'Live.'")
 }
 
 // TestWire: the first page is small over the wire. How long it takes is logged.
@@ -231,5 +238,30 @@ http {
 	if where := eval[string](b, "location.pathname"); where != "/shop/ui/models" {
 		t.Errorf("the link leads to %s", where)
 	}
+	b.clean()
+}
+
+// TestBasic: the page and all that its scripts ask for are sent with the password of Basic
+// authentication.
+func TestBasic(t *testing.T) {
+	s := newShop(t)
+	inner := s.server.Config.Handler
+	guarded := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "key" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="basket"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	defer guarded.Close()
+	defer guarded.CloseClientConnections() // of the stream
+	b := newTab(t, 1280, "light")
+	b.do(navigate(strings.Replace(guarded.URL, "http://", "http://anyone:key@", 1) + prefix + "/"))
+	b.until("document.querySelector('#stream-state').textContent === 'Live.'")
+	b.until("document.querySelectorAll('#charts canvas').length === 5")
+	b.do(chromedp.Click("nav a[href=explain]"), chromedp.WaitVisible("#user"), chromedp.SendKeys("#user", "ann"+kb.Enter), chromedp.WaitVisible("#whatif"),
+		chromedp.SetValue("#set0", ""), chromedp.SendKeys("#set0", "120"))
+	b.until("document.querySelector('#difference') !== null")
 	b.clean()
 }
