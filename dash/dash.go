@@ -12,7 +12,7 @@
 //
 // [NewHandler] serves it under any prefix. All files are in the program: the page loads
 // nothing from elsewhere, and its tables and forms work without JavaScript. A part that
-// is not there is a sentence on its page.
+// is not there, such as a Recorder, is a sentence on its page.
 package dash
 
 import (
@@ -57,7 +57,7 @@ func WithNewest(newest func() time.Time) Option { return func(h *handler) { h.ne
 func WithContext(ctx context.Context) Option { return func(h *handler) { h.done = ctx.Done() } }
 
 // WithAdmin sets whose requests may change weights; by default nobody's may. Requests that
-// a browser sends for the page of another site are refused before.
+// a browser sends for the page of another site are refused in any case.
 func WithAdmin(admin func(*http.Request) bool) Option { return func(h *handler) { h.admin = admin } }
 
 type handler struct {
