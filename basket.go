@@ -26,7 +26,7 @@
 // models by version, and routing routes that change at run time. Package serve runs
 // a server, and has keys, limits and loggers. Package basketotel has metrics and
 // traces, and drift compares what is served with a reference. Package oip serves models by
-// the Open Inference Protocol. Package baskettest tests stores, models and
+// the Open Inference Protocol, and dash a page that shows what a service does. Package baskettest tests stores, models and
 // loggers of your own. This package imports the standard library only, has no
 // global state, and starts goroutines only in [FileModel.PredictParallel] and for
 // [WithGoroutines]; they have ended when the call or the sequence ends.
