@@ -110,7 +110,7 @@ func (h *handler) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Bu
 
 // shape returns the dimensions of a tensor and their product.
 func (t *inputTensor) shape() (dims []int, n int, fail *failure) {
-	const most = 1 << 40 // beyond any body
+	const most = 1 << 30 // beyond any body
 	n = 1
 	for _, d := range t.Shape {
 		v, err := strconv.Atoi(d.String())
@@ -118,7 +118,7 @@ func (t *inputTensor) shape() (dims []int, n int, fail *failure) {
 			return nil, 0, bad("input %.100q: dimension %.40s: want a whole number from 0", t.Name, d)
 		}
 		if v > 0 && n > most/v {
-			return nil, 0, bad("input %.100q: the shape has over %d elements", t.Name, int64(most))
+			return nil, 0, bad("input %.100q: the shape has over %d elements", t.Name, most)
 		}
 		dims, n = append(dims, v), n*v
 	}
