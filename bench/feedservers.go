@@ -70,6 +70,9 @@ func (b *bench) startFeedServers(ctx context.Context) (s *feedServers, err error
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	if startErr == nil {
+		startErr = awaitPort(ctx, s.redis)
+	}
+	if startErr == nil {
 		s.client, startErr = kgo.NewClient(kgo.SeedBrokers(s.kafka), kgo.UnknownTopicRetries(-1))
 	}
 	if startErr != nil {
@@ -148,4 +151,18 @@ func (s *feedServers) flush(ctx context.Context) error {
 		err = fmt.Errorf("redis: FLUSHALL: %q", answer[:n])
 	}
 	return err
+}
+
+// awaitPort waits until a server that has just been started accepts connections.
+func awaitPort(ctx context.Context, address string) error {
+	var dialer net.Dialer
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
