@@ -2,7 +2,6 @@ package oip
 
 import (
 	"net/http"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,8 +21,6 @@ type served struct {
 	outputs  int
 	versions []string // of the name
 }
-
-func unescape(segment string) (string, error) { return url.PathUnescape(segment) }
 
 // find returns the model that a path names.
 func (h *handler) find(t target) (served, *failure) {

@@ -46,6 +46,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -210,12 +211,12 @@ func parsePath(path string) (target, *failure) {
 	parts := strings.Split(rest, "/")
 	t := target{action: "model"}
 	var err error
-	if t.model, err = unescape(parts[0]); err != nil || t.model == "" {
+	if t.model, err = url.PathUnescape(parts[0]); err != nil || t.model == "" {
 		return target{}, unknown
 	}
 	parts = parts[1:]
 	if len(parts) >= 2 && parts[0] == "versions" {
-		if t.version, err = unescape(parts[1]); err != nil || t.version == "" {
+		if t.version, err = url.PathUnescape(parts[1]); err != nil || t.version == "" {
 			return target{}, unknown
 		}
 		parts = parts[2:]

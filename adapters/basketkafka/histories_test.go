@@ -2,7 +2,9 @@ package basketkafka
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,4 +52,29 @@ func heap() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
+}
+
+// TestSnapshot: a user's regulars are those of a map, sorted and without repeats.
+func TestSnapshot(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	var regulars []basket.Regular
+	want := map[string][]int64{}
+	for range 500 {
+		r := basket.Regular{UserID: fmt.Sprint("user-", random.IntN(40)), VariantID: random.Int64N(12) - 3}
+		regulars = append(regulars, r)
+		if !slices.Contains(want[r.UserID], r.VariantID) {
+			want[r.UserID] = append(want[r.UserID], r.VariantID)
+		}
+	}
+	s, err := NewSnapshot(basket.Values(regulars), basket.Values([]basket.Item{{VariantID: 1, Price: 2}}), basket.NextOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want["nobody"] = nil
+	for userID, variants := range want {
+		slices.Sort(variants)
+		if _, got := s.user(userID); !slices.Equal(got, variants) {
+			t.Errorf("%s: %v: want %v", userID, got, variants)
+		}
+	}
 }
