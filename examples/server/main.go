@@ -79,12 +79,11 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 	}
 	serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "API initialized successfully"})
 	h := basket.NewHandler(p)
-	page := ""
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		h = withPage(h, dash.NewHandler(p, dash.WithRecorder(recorder), dash.WithContext(ctx)))
-		page = fmt.Sprintf(", and a page for your browser: http://%s/ui/", listener.Addr())
+		fmt.Fprintf(out, "Look at it in a browser: http://%s/ui/\n", listener.Addr())
 	}
-	fmt.Fprintf(out, "Serving on %s%s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[3]s\"}'\n\n", listener.Addr(), page, userID)
+	fmt.Fprintf(out, "Serving on %s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[2]s\"}'\n\n", listener.Addr(), userID)
 	return serve.Run(ctx, serve.NewServer(h), listener, serve.Drain(listener.Addr()))
 }
 

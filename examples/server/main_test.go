@@ -74,7 +74,7 @@ func TestServer_demo(t *testing.T) {
 	if answer.StatusCode != 200 || !strings.HasPrefix(string(body), `{"status":"OK"`) {
 		t.Errorf("status: %d %s", answer.StatusCode, body)
 	}
-	if !strings.Contains(printed, "a page for your browser: "+url+"/ui/.") {
+	if !strings.Contains(printed, "Look at it in a browser: "+url+"/ui/\n") {
 		t.Errorf("output %q, want the address of the page", printed)
 	}
 	page, err := http.Get(url + "/ui/")
