@@ -62,7 +62,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/basket-go/basket"
@@ -79,6 +79,7 @@ const scope = "github.com/basket-go/basket/basketotel"
 type Telemetry struct {
 	tracer trace.Tracer // nil if there are no spans
 	paths  []string
+	forms  []pathForm // of paths with braces
 
 	predictions *table[predictionKey, counter]
 	requests    *histogram[requestKey]
@@ -103,7 +104,8 @@ func WithMeters(p metric.MeterProvider) Option { return func(c *config) { c.mete
 func WithTracers(p trace.TracerProvider) Option { return func(c *config) { c.tracers = p } }
 
 // WithPaths adds paths that http.route may have. Those of [basket.NewHandler] and of
-// serve.Health are known without it.
+// serve.Health are known without it. An element in braces, such as that of
+// "/v2/models/{model}/infer", stands for any one element.
 func WithPaths(paths ...string) Option {
 	return func(c *config) { c.paths = append(c.paths, paths...) }
 }
@@ -117,7 +119,14 @@ func New(opts ...Option) (*Telemetry, error) {
 	if c.meters == nil {
 		c.meters = metricnoop.NewMeterProvider()
 	}
-	t := &Telemetry{paths: slices.Clone(c.paths)}
+	t := &Telemetry{}
+	for _, path := range c.paths {
+		if strings.Contains(path, "{") {
+			t.forms = append(t.forms, pathForm{path, strings.Split(path, "/")})
+			continue
+		}
+		t.paths = append(t.paths, path)
+	}
 	if c.tracers != nil {
 		t.tracer = c.tracers.Tracer(scope)
 	}

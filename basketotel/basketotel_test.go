@@ -211,7 +211,7 @@ func post(h http.Handler, method, path, body string, header ...string) int {
 // TestTelemetry_metrics: what each kind of request records.
 func TestTelemetry_metrics(t *testing.T) {
 	m := newMeters()
-	tel := newTelemetry(t, basketotel.WithMeters(m), basketotel.WithPaths("/metrics"))
+	tel := newTelemetry(t, basketotel.WithMeters(m), basketotel.WithPaths("/metrics", "/v2/models/{model}/infer"))
 	h := newHandler(t, tel)
 	post(h, "POST", "/predict", `{"user_id":"ann"}`)
 	post(h, "POST", "/predict?explain=true", `{"user_id":"ann"}`)
@@ -220,6 +220,9 @@ func TestTelemetry_metrics(t *testing.T) {
 	post(h, "POST", "/predict/batch", `{"user_ids":["ann","nobody","ann"]}`)
 	post(h, "GET", "/metrics", "")
 	post(h, "GET", "/secret-of-a-client", "")
+	for _, path := range []string{"/v2/models/a%2Fb/infer", "/v2/models/a/b/infer", "/v2/models//infer", "/v2/models/price/infer/", "/v2/models/price/infer", "/v2/models/price", "/v2/models/" + strings.Repeat("x", 2000) + "/infer"} {
+		post(h, "POST", path, "")
+	}
 	post(h, "BREW", "/status", "")
 
 	for _, err := range []error{nil, errors.New("failed"), context.DeadlineExceeded} {
@@ -237,7 +240,11 @@ func TestTelemetry_metrics(t *testing.T) {
 		"http.server.request.duration{http.request.method=POST,http.response.status_code=200,http.route=/predict/batch}": 1,
 		"http.server.request.duration{http.request.method=GET,http.response.status_code=404,http.route=/metrics}":        1,
 		"http.server.request.duration{http.request.method=GET,http.response.status_code=404,http.route=_OTHER}":          1,
-		"http.server.request.duration{http.request.method=_OTHER,http.response.status_code=405,http.route=/status}":      1,
+
+		"http.server.request.duration{http.request.method=POST,http.response.status_code=404,http.route=/v2/models/{model}/infer}": 1,
+		"http.server.request.duration{http.request.method=POST,http.response.status_code=404,http.route=_OTHER}":                   6,
+
+		"http.server.request.duration{http.request.method=_OTHER,http.response.status_code=405,http.route=/status}": 1,
 
 		"http.server.request.duration{error.type=prediction_error,http.request.method=POST,http.response.status_code=500,http.route=/predict}": 2,
 		"http.server.request.duration{error.type=unavailable,http.request.method=POST,http.response.status_code=503,http.route=/predict}":      1,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,41 @@ func oneOf(list []string, s string) string {
 		return list[i]
 	}
 	return other
+}
+
+// route returns http.route of a path.
+func (t *Telemetry) route(path string) string {
+	route := oneOf(t.paths, path)
+	if route != other || len(path) > maxPath {
+		return route
+	}
+	for _, form := range t.forms {
+		if form.matches(path) {
+			return form.text
+		}
+	}
+	return other
+}
+
+// maxPath is the longest path that is compared with paths with braces.
+const maxPath = 1024
+
+// A pathForm is a path of which some elements are in braces.
+type pathForm struct {
+	text     string
+	elements []string
+}
+
+// matches reports whether a path has the elements of the form, those in braces aside.
+func (f pathForm) matches(path string) bool {
+	for i, want := range f.elements {
+		have, rest, more := strings.Cut(path, "/")
+		if more != (i < len(f.elements)-1) || have != want && (have == "" || !strings.HasPrefix(want, "{")) {
+			return false
+		}
+		path = rest
+	}
+	return true
 }
 
 // A request is what is known of a request when it has been answered. It passes on
@@ -120,7 +156,7 @@ func (t *Telemetry) Handler(next http.Handler) http.Handler {
 
 // record records a request.
 func (t *Telemetry) record(ctx context.Context, d time.Duration, method, path string, status int, kind string) {
-	k := requestKey{method: oneOf(methods, method), route: oneOf(t.paths, path), status: status, kind: serverKind(status, kind)}
+	k := requestKey{method: oneOf(methods, method), route: t.route(path), status: status, kind: serverKind(status, kind)}
 	t.requests.record(ctx, d.Seconds(), k)
 }
 
@@ -138,7 +174,7 @@ func serverKind(status int, kind string) string {
 
 // startServer starts the span of a request.
 func (t *Telemetry) startServer(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
-	method, route := oneOf(methods, r.Method), oneOf(t.paths, r.URL.Path)
+	method, route := oneOf(methods, r.Method), t.route(r.URL.Path)
 	name := method
 	if method == other {
 		name = "HTTP"

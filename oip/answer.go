@@ -9,7 +9,7 @@ import (
 )
 
 // writeAnswer writes the predictions.
-func (s *scratch) writeAnswer(w http.ResponseWriter, req *request, m *served, n int, inBinary bool) *failure {
+func (s *scratch) writeAnswer(w http.ResponseWriter, req *request, m *served, n int, inBinary bool) *Error {
 	b := append(s.answer[:0], `{"model_name":`...)
 	b = appendString(b, m.name)
 	b = append(b, `,"model_version":`...)
@@ -69,21 +69,24 @@ func appendString(b []byte, s string) []byte {
 }
 
 // writeJSON writes an answer without tensors.
-func writeJSON(w http.ResponseWriter, v any) *failure {
+func writeJSON(w http.ResponseWriter, v any) *Error {
 	text, _ := json.Marshal(v) // of our own types
 	w.Header()["Content-Type"] = jsonType
 	_, _ = w.Write(text) // fails only if the client is gone
 	return nil
 }
 
-// writeFailure writes the answer of a failure. KServe's client compares the content type
+// writeFailure writes why there is no other answer. KServe's client compares the content type
 // literally.
-func writeFailure(w http.ResponseWriter, f *failure) {
+func writeFailure(w http.ResponseWriter, f *Error) {
 	text := f.body
 	if text == nil {
-		text, _ = json.Marshal(map[string]string{"error": f.text}) // strings never fail
+		text, _ = json.Marshal(map[string]string{"error": f.Text}) // strings never fail
 	}
 	w.Header()["Content-Type"] = jsonType
-	w.WriteHeader(f.status)
+	if f.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(f.Status)
 	_, _ = w.Write(text) // fails only if the client is gone
 }

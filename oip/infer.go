@@ -23,8 +23,8 @@ type scratch struct {
 // maxPooled is the largest body whose memory is kept for other requests.
 const maxPooled = 4 << 20
 
-// infer answers an inference request.
-func (h *handler) infer(w http.ResponseWriter, r *http.Request, m served) *failure {
+// infer answers an inference request over HTTP.
+func (h *Handler) infer(w http.ResponseWriter, r *http.Request, m served) *Error {
 	s, _ := h.buffers.Get().(*scratch)
 	if s == nil {
 		s = new(scratch)
@@ -39,77 +39,112 @@ func (h *handler) infer(w http.ResponseWriter, r *http.Request, m served) *failu
 	if fail != nil {
 		return fail
 	}
-	in, dims, data, isBinary, fail := req.input(m.input())
+	in, fail := req.input(m.input())
 	if fail != nil {
 		return fail
 	}
-	out, fail := req.output(m.output())
+	inBinary, fail := req.output(m.output())
 	if fail != nil {
 		return fail
 	}
-	n := 0
+	n, fail := h.predict(r.Context(), s, &m, &in)
+	if fail != nil {
+		return fail
+	}
+	return s.writeAnswer(w, req, &m, n, inBinary)
+}
+
+// Infer answers an inference request of another transport. It keeps nothing of req; the
+// answer is the caller's. Its error is an [*Error].
+func (h *Handler) Infer(ctx context.Context, req *InferRequest) (*InferResponse, error) {
+	m, fail := h.find(req.Model, req.Version)
+	if fail != nil {
+		return nil, fail
+	}
+	for i, name := range req.Outputs {
+		if fail := checkOutput(i, name, m.output()); fail != nil {
+			return nil, fail
+		}
+	}
+	for i, t := range req.Inputs {
+		if fail := checkInput(i, t.Name, m.input()); fail != nil {
+			return nil, fail
+		}
+	}
+	if len(req.Inputs) == 0 {
+		return nil, noInput(m.input())
+	}
+	t := &req.Inputs[0]
+	in := tensor{name: t.Name, datatype: t.Datatype, binary: t.Data, isBinary: true}
+	for _, d := range t.Shape {
+		if d < 0 || d > maxElements {
+			return nil, bad("input %.100q: dimension %d: want a whole number from 0 to %d", t.Name, d, maxElements)
+		}
+		in.dims = append(in.dims, int(d))
+	}
+	var s scratch
+	n, fail := h.predict(ctx, &s, &m, &in)
+	if fail != nil {
+		return nil, fail
+	}
+	shape := []int64{int64(n)}
+	if m.outputs > 1 {
+		shape = append(shape, int64(m.outputs))
+	}
+	return &InferResponse{Model: m.name, Version: m.Version.Version, Output: m.output(), Shape: shape, Values: s.values}, nil
+}
+
+// checkInput returns what is wrong with the i-th input of a request for a model whose only
+// input is want.
+func checkInput(i int, name, want string) *Error {
+	switch {
+	case name != want:
+		return bad("unknown input %.100q: want %q", name, want)
+	case i > 0:
+		return bad("input %q is given twice", name)
+	}
+	return nil
+}
+
+func noInput(want string) *Error { return bad("the request has no inputs: want %q", want) }
+
+// checkOutput is checkInput of the outputs that a request asks for.
+func checkOutput(i int, name, want string) *Error {
+	switch {
+	case name != want:
+		return bad("unknown output %.100q: want %q", name, want)
+	case i > 0:
+		return bad("output %q is asked for twice", name)
+	}
+	return nil
+}
+
+// predict sets s.values to the predictions for the rows or users of a tensor, all finite,
+// and returns the number of these.
+func (h *Handler) predict(ctx context.Context, s *scratch, m *served, in *tensor) (n int, fail *Error) {
+	if fail := in.checkSize(); fail != nil {
+		return 0, fail
+	}
 	if m.rows {
-		n, fail = h.predictRows(r.Context(), s, &m, in, dims, data, isBinary)
+		n, fail = h.predictRows(ctx, s, m, in)
 	} else {
-		n, fail = h.predictUsers(r.Context(), w, s, &m, in, dims, data, isBinary)
+		n, fail = h.predictUsers(ctx, s, m, in)
 	}
 	if fail != nil {
-		return fail
+		return 0, fail
 	}
 	for i, v := range s.values {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			f := failf(http.StatusInternalServerError, "the prediction of row %d is not a finite number", i/m.outputs)
-			f.err = fmt.Errorf("oip: %w: %s: %v", basket.ErrPrediction, f.text, v)
-			return f
+			f.Err = fmt.Errorf("oip: %w: %s: %v", basket.ErrPrediction, f.Text, v)
+			return 0, f
 		}
 	}
-	return s.writeAnswer(w, req, &m, n, out)
-}
-
-// input returns the one input of a request.
-func (r *request) input(name string) (t *inputTensor, dims []int, data []byte, isBinary bool, fail *failure) {
-	rest := r.binary
-	for i := range r.Inputs {
-		in := &r.Inputs[i]
-		switch {
-		case in.Name != name:
-			return nil, nil, nil, false, bad("unknown input %.100q: want %q", in.Name, name)
-		case t != nil:
-			return nil, nil, nil, false, bad("input %q is given twice", name)
-		}
-		t = in
-		if data, rest, isBinary, fail = in.content(rest); fail != nil {
-			return nil, nil, nil, false, fail
-		}
-	}
-	switch {
-	case t == nil:
-		return nil, nil, nil, false, bad("the request has no inputs: want %q", name)
-	case len(rest) > 0:
-		return nil, nil, nil, false, bad("%d bytes follow the tensors", len(rest))
-	}
-	dims, _, fail = t.shape()
-	return t, dims, data, isBinary, fail
-}
-
-// output reports whether the output is asked for in binary.
-func (r *request) output(name string) (binary bool, fail *failure) {
-	binary = r.Parameters.BinaryDataOutput != nil && *r.Parameters.BinaryDataOutput
-	for i, o := range r.Outputs {
-		switch {
-		case o.Name != name:
-			return false, bad("unknown output %.100q: want %q", o.Name, name)
-		case i > 0:
-			return false, bad("output %q is asked for twice", name)
-		case o.Parameters.BinaryData != nil:
-			binary = *o.Parameters.BinaryData
-		}
-	}
-	return binary, nil
+	return n, nil
 }
 
 // tooMany is the failure of a request with too many rows, or nil.
-func (h *handler) tooMany(rows int) *failure {
+func (h *Handler) tooMany(rows int) *Error {
 	if rows <= h.maxRows {
 		return nil
 	}
@@ -117,15 +152,15 @@ func (h *handler) tooMany(rows int) *failure {
 }
 
 // predictRows sets s.values to the predictions for the rows of the request.
-func (h *handler) predictRows(ctx context.Context, s *scratch, m *served, in *inputTensor, dims []int, data []byte, isBinary bool) (n int, fail *failure) {
-	if len(dims) != 2 || dims[1] != m.columns {
-		return 0, bad("input %q has the shape %v: want [n,%d]", in.Name, in.Shape, m.columns)
+func (h *Handler) predictRows(ctx context.Context, s *scratch, m *served, in *tensor) (n int, fail *Error) {
+	if len(in.dims) != 2 || in.dims[1] != m.columns {
+		return 0, bad("input %q has the shape %v: want [n,%d]", in.name, in.dims, m.columns)
 	}
-	if fail := h.tooMany(dims[0]); fail != nil {
+	if fail := h.tooMany(in.dims[0]); fail != nil {
 		return 0, fail
 	}
-	n = dims[0]
-	if s.rows, fail = in.numbers(s.rows[:0], dims, n*m.columns, data, isBinary); fail != nil {
+	n = in.dims[0]
+	if s.rows, fail = in.numbers(s.rows[:0], n*m.columns); fail != nil {
 		return 0, fail
 	}
 	s.values = slices.Grow(s.values[:0], n*m.outputs)[:n*m.outputs]
@@ -144,31 +179,28 @@ func (h *handler) predictRows(ctx context.Context, s *scratch, m *served, in *in
 }
 
 // predictUsers sets s.values to the predictions for the users of the request.
-func (h *handler) predictUsers(ctx context.Context, w http.ResponseWriter, s *scratch, m *served, in *inputTensor, dims []int, data []byte, isBinary bool) (int, *failure) {
-	if len(dims) != 1 && (len(dims) != 2 || dims[1] != 1) {
-		return 0, bad("input %q has the shape %v: want [n]", in.Name, in.Shape)
+func (h *Handler) predictUsers(ctx context.Context, s *scratch, m *served, in *tensor) (int, *Error) {
+	if len(in.dims) != 1 && (len(in.dims) != 2 || in.dims[1] != 1) {
+		return 0, bad("input %q has the shape %v: want [n]", in.name, in.dims)
 	}
-	n := dims[0]
+	n := in.dims[0]
 	if fail := h.tooMany(n); fail != nil {
 		return 0, fail
 	}
-	userIDs, fail := in.texts(dims, n, data, isBinary)
+	userIDs, fail := in.texts(n)
 	if fail != nil {
 		return 0, fail
 	}
 	p, err := h.predictor(m.Version)
 	if err != nil {
-		return 0, &failure{status: http.StatusInternalServerError, text: "the model does not fit the store", err: err}
+		return 0, &Error{Status: http.StatusInternalServerError, Text: "the model does not fit the store", Err: err}
 	}
 	s.values = s.values[:0]
 	for i, result := range p.PredictBatch(ctx, userIDs) {
 		if result.Err != nil {
 			fail := failureOf(result.Err)
 			if n > 1 {
-				fail.text = fmt.Sprintf("element %d of user_id: %s", i, fail.text)
-			}
-			if fail.status == http.StatusServiceUnavailable {
-				w.Header().Set("Retry-After", "1")
+				fail.Text = fmt.Sprintf("element %d of user_id: %s", i, fail.Text)
 			}
 			return 0, fail
 		}
@@ -178,23 +210,23 @@ func (h *handler) predictUsers(ctx context.Context, w http.ResponseWriter, s *sc
 }
 
 // failureOf is the table from an error of a prediction to a status.
-func failureOf(err error) *failure {
-	f := &failure{err: err}
+func failureOf(err error) *Error {
+	f := &Error{Err: err}
 	switch {
 	case errors.Is(err, basket.ErrUserNotFound):
-		f.status, f.text = http.StatusNotFound, "user not found"
+		f.Status, f.Text = http.StatusNotFound, "user not found"
 	case errors.Is(err, basket.ErrInvalidRequest):
-		f.status, f.text = http.StatusBadRequest, "invalid user ID"
+		f.Status, f.Text = http.StatusBadRequest, "invalid user ID"
 	case errors.Is(err, basket.ErrStale):
-		f.status, f.text = http.StatusConflict, "the user's data is too old"
+		f.Status, f.Text = http.StatusConflict, "the user's data is too old"
 	case errors.Is(err, basket.ErrCanceled), errors.Is(err, context.Canceled):
 		return canceled(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		f.status, f.text = http.StatusGatewayTimeout, "out of time"
+		f.Status, f.Text = http.StatusGatewayTimeout, "out of time"
 	case errors.Is(err, basket.ErrUnavailable):
-		f.status, f.text = http.StatusServiceUnavailable, "service unavailable"
+		f.Status, f.Text = http.StatusServiceUnavailable, "service unavailable"
 	default:
-		f.status, f.text = http.StatusInternalServerError, "prediction error"
+		f.Status, f.Text = http.StatusInternalServerError, "prediction error"
 	}
 	return f
 }
@@ -202,6 +234,6 @@ func failureOf(err error) *failure {
 // statusClientClosed is nginx's status for a client that closed the connection.
 const statusClientClosed = 499
 
-func canceled(err error) *failure {
-	return &failure{status: statusClientClosed, text: "the client closed the connection", err: fmt.Errorf("oip: %w: %w", basket.ErrCanceled, err)}
+func canceled(err error) *Error {
+	return &Error{Status: statusClientClosed, Text: "the client closed the connection", Err: fmt.Errorf("oip: %w: %w", basket.ErrCanceled, err)}
 }

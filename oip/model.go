@@ -22,24 +22,24 @@ type served struct {
 	versions []string // of the name
 }
 
-// find returns the model that a path names.
-func (h *handler) find(t target) (served, *failure) {
+// find returns the model of a name, in a version or, if that is empty, in the first one.
+func (h *Handler) find(model, version string) (served, *Error) {
 	all := h.models()
 	for _, rows := range []bool{false, true} {
-		name := t.model
+		name := model
 		if rows {
 			var ok bool
-			if name, ok = strings.CutSuffix(t.model, rowsSuffix); !ok {
+			if name, ok = strings.CutSuffix(model, rowsSuffix); !ok {
 				break
 			}
 		}
-		m := served{name: t.model, rows: rows}
+		m := served{name: model, rows: rows}
 		for _, v := range all {
 			if v.Name != name || v.Model == nil {
 				continue
 			}
 			m.versions = append(m.versions, v.Version)
-			if m.Model == nil && (t.version == "" || t.version == v.Version) {
+			if m.Model == nil && (version == "" || version == v.Version) {
 				m.Version = v
 			}
 		}
@@ -47,18 +47,18 @@ func (h *handler) find(t target) (served, *failure) {
 		case len(m.versions) == 0:
 			continue
 		case m.Model == nil:
-			return served{}, failf(http.StatusNotFound, "model %.100q has no version %.100q that is loaded", t.model, t.version)
+			return served{}, failf(http.StatusNotFound, "model %.100q has no version %.100q that is loaded", model, version)
 		}
 		m.columns, m.outputs = len(m.Model.Features()), 1
 		if o, ok := m.Model.(interface{ Outputs() int }); ok {
 			m.outputs = o.Outputs()
 		}
 		if !rows && (h.store == nil || m.outputs != 1) {
-			return served{}, failf(http.StatusNotFound, "model %.100q is served for rows only: want %.100q", t.model, t.model+rowsSuffix)
+			return served{}, failf(http.StatusNotFound, "model %.100q is served for rows only: want %.100q", model, model+rowsSuffix)
 		}
 		return m, nil
 	}
-	return served{}, failf(http.StatusNotFound, "no model is named %.100q", t.model)
+	return served{}, failf(http.StatusNotFound, "no model is named %.100q", model)
 }
 
 // input is the name of the input.
@@ -77,31 +77,18 @@ func (m *served) output() string {
 	return "predicted_price"
 }
 
-type tensorMetadata struct {
-	Name       string         `json:"name"`
-	Datatype   string         `json:"datatype"`
-	Shape      []int          `json:"shape"`
-	Parameters map[string]any `json:"parameters,omitempty"`
-}
-
 // metadata describes the model.
-func (m *served) metadata() any {
-	in := tensorMetadata{Name: m.input(), Datatype: "BYTES", Shape: []int{-1}}
+func (m *served) metadata() *ModelMetadata {
+	in := TensorMetadata{Name: m.input(), Datatype: "BYTES", Shape: []int64{-1}}
 	if m.rows {
-		in.Datatype, in.Shape = "FP64", []int{-1, m.columns}
-		in.Parameters = map[string]any{"columns": strings.Join(m.Model.Features(), ",")}
+		in.Datatype, in.Shape = "FP64", []int64{-1, int64(m.columns)}
+		in.Parameters = map[string]string{"columns": strings.Join(m.Model.Features(), ",")}
 	}
-	out := tensorMetadata{Name: m.output(), Datatype: "FP64", Shape: []int{-1}}
+	out := TensorMetadata{Name: m.output(), Datatype: "FP64", Shape: []int64{-1}}
 	if m.outputs > 1 {
-		out.Shape = []int{-1, m.outputs}
+		out.Shape = []int64{-1, int64(m.outputs)}
 	}
-	return struct {
-		Name     string           `json:"name"`
-		Versions []string         `json:"versions"`
-		Platform string           `json:"platform"`
-		Inputs   []tensorMetadata `json:"inputs"`
-		Outputs  []tensorMetadata `json:"outputs"`
-	}{m.name, m.versions, m.platform(), []tensorMetadata{in}, []tensorMetadata{out}}
+	return &ModelMetadata{m.name, m.versions, m.platform(), []TensorMetadata{in}, []TensorMetadata{out}}
 }
 
 // platform is "lightgbm_text", for example: the protocol wants PROJECT_FORMAT.
@@ -121,7 +108,7 @@ type userPredictor struct {
 
 // predictor returns the predictor for users of a version, and makes it for its first
 // request. It forgets those of versions that are served no more.
-func (h *handler) predictor(v Version) (*basket.Predictor, error) {
+func (h *Handler) predictor(v Version) (*basket.Predictor, error) {
 	key := v.Name + "@" + v.Version
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -44,10 +44,8 @@ package oip
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -67,24 +65,26 @@ type Version struct {
 // for each request, by several goroutines at once, and its result is not modified.
 type Models func() []Version
 
-// NewHandler serves models; it is safe for concurrent use. Store has the rows of users,
-// and may be nil: then models are served for rows only.
-func NewHandler(store basket.Store, models Models, opts ...Option) http.Handler {
-	h := &handler{store: store, models: models, maxBody: 16 << 20, maxRows: 100_000, predictors: map[string]*userPredictor{}}
+// NewHandler serves models. Store has the rows of users, and may be nil: then models are
+// served for rows only.
+func NewHandler(store basket.Store, models Models, opts ...Option) *Handler {
+	h := &Handler{store: store, models: models, maxBody: 16 << 20, maxRows: 100_000, predictors: map[string]*userPredictor{}}
 	for _, o := range opts {
 		o(h)
 	}
 	return h
 }
 
-type handler struct {
+// A Handler serves models: over HTTP by ServeHTTP, and for other transports by its other
+// methods. It is safe for concurrent use.
+type Handler struct {
 	store   basket.Store
 	models  Models
 	maxBody int64
 	maxRows int
 	ready   func(context.Context) error
 	options []basket.Option
-	logger  basket.ServiceLogger
+	loggers []basket.ServiceLogger
 
 	mu         sync.Mutex
 	predictors map[string]*userPredictor // of versions that are served, by name and version
@@ -93,65 +93,60 @@ type handler struct {
 }
 
 // An Option configures [NewHandler].
-type Option func(*handler)
+type Option func(*Handler)
 
 // WithMaxBody sets how many bytes a request may have, decompressed; 16 MiB by default.
-func WithMaxBody(n int64) Option { return func(h *handler) { h.maxBody = n } }
+func WithMaxBody(n int64) Option { return func(h *Handler) { h.maxBody = n } }
 
 // WithMaxRows sets how many rows or users a request may have; 100,000 by default.
-func WithMaxRows(n int) Option { return func(h *handler) { h.maxRows = n } }
+func WithMaxRows(n int) Option { return func(h *Handler) { h.maxRows = n } }
 
 // WithReady sets what /v2/health/ready asks; by default the server is always ready.
-func WithReady(ready func(context.Context) error) Option { return func(h *handler) { h.ready = ready } }
+func WithReady(ready func(context.Context) error) Option { return func(h *Handler) { h.ready = ready } }
 
 // WithPredictor adds options of the predictors for users: loggers, for example, but no
 // store, models or routes.
 func WithPredictor(opts ...basket.Option) Option {
-	return func(h *handler) { h.options = append(h.options, opts...) }
+	return func(h *Handler) { h.options = append(h.options, opts...) }
 }
 
-// WithServiceLogger sets who is told of each request.
-func WithServiceLogger(l basket.ServiceLogger) Option { return func(h *handler) { h.logger = l } }
-
-// A failure is an answer other than 200.
-type failure struct {
-	status int
-	text   string // for the client
-	body   []byte // in place of text
-	err    error  // for the service log; nil if the request line is enough
+// WithServiceLogger adds a logger that is told of each request over HTTP.
+func WithServiceLogger(l basket.ServiceLogger) Option {
+	return func(h *Handler) { h.loggers = append(h.loggers, l) }
 }
 
-func failf(status int, format string, args ...any) *failure {
-	return &failure{status: status, text: fmt.Sprintf(format, args...)}
-}
-
-// bad is a failure that the request is to blame for.
-func bad(format string, args ...any) *failure {
-	f := failf(http.StatusBadRequest, format, args...)
-	f.err = fmt.Errorf("oip: %w: %s", basket.ErrInvalidRequest, f.text)
-	return f
+// Paths returns the paths of ServeHTTP, with "{model}" and "{version}" for these, as
+// metrics name them.
+func Paths() []string {
+	paths := []string{"/v2", "/v2/health/live", "/v2/health/ready"}
+	for _, of := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
+		paths = append(paths, of, of+"/ready", of+"/infer")
+	}
+	return paths
 }
 
 // ServeHTTP serves one request.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	status := http.StatusOK
 	fail := h.serve(w, r)
 	if fail != nil {
-		status = fail.status
+		status = fail.Status
 		writeFailure(w, fail)
 	}
-	if h.logger != nil {
+	if len(h.loggers) > 0 {
 		e := basket.ServiceEvent{Time: start, Latency: time.Since(start), Method: r.Method, Path: r.URL.Path, Status: status}
 		if fail != nil {
-			e.Err = fail.err
+			e.Err = fail.Err
 		}
-		h.logger.LogService(r.Context(), e)
+		for _, l := range h.loggers {
+			l.LogService(r.Context(), e)
+		}
 	}
 }
 
 // serve serves a request, unless it fails.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request) *failure {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) *Error {
 	t, fail := parsePath(r.URL.EscapedPath())
 	if fail != nil {
 		return fail
@@ -166,18 +161,16 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) *failure {
 	}
 	switch t.action {
 	case "server":
-		return writeJSON(w, map[string]any{"name": "basket", "version": moduleVersion(), "extensions": []string{"binary_tensor_data"}})
+		return writeJSON(w, h.Server())
 	case "live":
 		return writeJSON(w, map[string]any{"live": true, "ready": true})
 	case "ready":
-		if h.ready != nil {
-			if err := h.ready(r.Context()); err != nil {
-				return &failure{status: http.StatusServiceUnavailable, body: []byte(`{"live":true,"ready":false}`), err: err}
-			}
+		if err := h.Ready(r.Context()); err != nil {
+			return &Error{Status: http.StatusServiceUnavailable, body: []byte(`{"live":true,"ready":false}`), Err: err}
 		}
 		return writeJSON(w, map[string]any{"live": true, "ready": true})
 	}
-	m, fail := h.find(t)
+	m, fail := h.find(t.model, t.version)
 	if fail != nil {
 		return fail
 	}
@@ -194,7 +187,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) *failure {
 type target struct{ action, model, version string }
 
 // parsePath reads an escaped path.
-func parsePath(path string) (target, *failure) {
+func parsePath(path string) (target, *Error) {
 	unknown := failf(http.StatusNotFound, "no such path: want /v2/models/NAME/infer, or another of the Open Inference Protocol V2")
 	switch path {
 	case "/v2":
@@ -232,16 +225,4 @@ func parsePath(path string) (target, *failure) {
 		return t, nil
 	}
 	return target{}, unknown
-}
-
-// moduleVersion is the version of this module in the program.
-func moduleVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range append(info.Deps, &info.Main) {
-			if m.Path == "github.com/basket-go/basket" && m.Version != "" {
-				return m.Version
-			}
-		}
-	}
-	return "(devel)"
 }

@@ -46,7 +46,7 @@ func (sumModel) Predict(_ context.Context, dst, rows []float64) error {
 }
 
 // newHandler serves the model "basket" in two versions, with the user abc123.
-func newHandler(t testing.TB, opts ...oip.Option) http.Handler {
+func newHandler(t testing.TB, opts ...oip.Option) *oip.Handler {
 	t.Helper()
 	store, err := basket.NewMemoryStore(basket.Values([]basket.Row{{UserID: "abc123", OrderedAt: time.Unix(1, 0), Number: 1, Values: []float64{94.61, 15, 0, 0}}}))
 	if err != nil {
@@ -76,7 +76,7 @@ func TestHandler_answers(t *testing.T) {
 		name, method, path, body string
 		want                     string
 	}{
-		{"server", "GET", "/v2", "", `{"extensions":["binary_tensor_data"],"name":"basket","version":"(devel)"}`},
+		{"server", "GET", "/v2", "", `{"name":"basket","version":"(devel)","extensions":["binary_tensor_data"]}`},
 		{"live", "GET", "/v2/health/live", "", `{"live":true,"ready":true}`},
 		{"ready", "GET", "/v2/health/ready", "", `{"live":true,"ready":true}`},
 		{"model ready", "GET", "/v2/models/basket/ready", "", `{"name":"basket","ready":true}`},

@@ -44,7 +44,7 @@ type parameters struct {
 }
 
 // readRequest reads the body into buf, and its JSON.
-func (h *handler) readRequest(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) (*request, *failure) {
+func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) (*request, *Error) {
 	if fail := h.readBody(w, r, buf); fail != nil {
 		return nil, fail
 	}
@@ -76,8 +76,8 @@ func jsonFault(err error) string {
 }
 
 // readBody reads the body, decompressed, into buf.
-func (h *handler) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *failure {
-	tooLong := func() *failure {
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) *Error {
+	tooLong := func() *Error {
 		return failf(http.StatusRequestEntityTooLarge, "the body has over %d bytes: send fewer rows a request", h.maxBody)
 	}
 	if r.ContentLength > h.maxBody {
@@ -108,38 +108,63 @@ func (h *handler) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Bu
 	return nil
 }
 
-// shape returns the dimensions of a tensor and their product.
-func (t *inputTensor) shape() (dims []int, n int, fail *failure) {
-	const most = 1 << 30 // beyond any body
-	n = 1
+// read returns the tensor, whose binary content is the start of rest, and what follows it.
+func (t *inputTensor) read(rest []byte) (in tensor, after []byte, fail *Error) {
+	in = tensor{name: t.Name, datatype: t.Datatype, json: t.Data}
 	for _, d := range t.Shape {
 		v, err := strconv.Atoi(d.String())
-		if err != nil || v < 0 {
-			return nil, 0, bad("input %.100q: dimension %.40s: want a whole number from 0", t.Name, d)
+		if err != nil {
+			return in, nil, bad("input %.100q: dimension %.40s: want a whole number from 0", t.Name, d)
 		}
-		if v > 0 && n > most/v {
-			return nil, 0, bad("input %.100q: the shape has over %d elements", t.Name, most)
-		}
-		dims, n = append(dims, v), n*v
+		in.dims = append(in.dims, v)
 	}
-	return dims, n, nil
+	size := t.Parameters.BinaryDataSize
+	switch {
+	case size == nil && t.Data == nil:
+		return in, nil, bad("input %.100q has neither data nor the parameter binary_data_size", t.Name)
+	case size == nil:
+		return in, rest, nil
+	case t.Data != nil:
+		return in, nil, bad("input %.100q has both data and the parameter binary_data_size", t.Name)
+	}
+	n, err := strconv.Atoi(size.String())
+	if err != nil || n < 0 || n > len(rest) {
+		return in, nil, bad("input %.100q: binary_data_size %.40s: the body has %d bytes for it", t.Name, *size, len(rest))
+	}
+	in.isBinary, in.binary = true, rest[:n]
+	return in, rest[n:], nil
 }
 
-// content returns the binary content of a tensor, the start of rest, and what follows it;
-// or its JSON.
-func (t *inputTensor) content(rest []byte) (binary, after []byte, isBinary bool, fail *failure) {
-	if t.Parameters.BinaryDataSize == nil {
-		if t.Data == nil {
-			return nil, nil, false, bad("input %.100q has neither data nor the parameter binary_data_size", t.Name)
+// input returns the input of a request.
+func (r *request) input(name string) (in tensor, fail *Error) {
+	rest := r.binary
+	for i := range r.Inputs {
+		if fail := checkInput(i, r.Inputs[i].Name, name); fail != nil {
+			return tensor{}, fail
 		}
-		return nil, rest, false, nil
+		if in, rest, fail = r.Inputs[i].read(rest); fail != nil {
+			return tensor{}, fail
+		}
 	}
-	if t.Data != nil {
-		return nil, nil, false, bad("input %.100q has both data and the parameter binary_data_size", t.Name)
+	switch {
+	case len(r.Inputs) == 0:
+		return tensor{}, noInput(name)
+	case len(rest) > 0:
+		return tensor{}, bad("%d bytes follow the tensors", len(rest))
 	}
-	size, err := strconv.Atoi(t.Parameters.BinaryDataSize.String())
-	if err != nil || size < 0 || size > len(rest) {
-		return nil, nil, false, bad("input %.100q: binary_data_size %.40s: the body has %d bytes for it", t.Name, *t.Parameters.BinaryDataSize, len(rest))
+	return in, nil
+}
+
+// output reports whether the output is asked for in binary.
+func (r *request) output(name string) (binary bool, fail *Error) {
+	binary = r.Parameters.BinaryDataOutput != nil && *r.Parameters.BinaryDataOutput
+	for i, o := range r.Outputs {
+		if fail := checkOutput(i, o.Name, name); fail != nil {
+			return false, fail
+		}
+		if o.Parameters.BinaryData != nil {
+			binary = *o.Parameters.BinaryData
+		}
 	}
-	return rest[:size], rest[size:], true, nil
+	return binary, nil
 }

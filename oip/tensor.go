@@ -13,27 +13,56 @@ var sizes = map[string]int{
 	"FP64": 8, "FP32": 4, "INT64": 8, "INT32": 4, "INT16": 2, "INT8": 1, "UINT64": 8, "UINT32": 4, "UINT16": 2, "UINT8": 1,
 }
 
-// numbers appends the n elements of a tensor.
-func (t *inputTensor) numbers(dst []float64, dims []int, n int, data []byte, isBinary bool) ([]float64, *failure) {
-	size := sizes[t.Datatype]
-	if size == 0 {
-		return nil, bad("input %.100q: datatype %.40q: want FP64, FP32 or a type of integers", t.Name, t.Datatype)
-	}
-	if isBinary {
-		if len(data) != n*size {
-			return nil, bad("input %.100q: %d bytes: want %d, the shape's %d elements of %s", t.Name, len(data), n*size, n, t.Datatype)
+// A tensor is an input of any transport.
+type tensor struct {
+	name, datatype string
+	dims           []int
+
+	// The elements, in one of two forms.
+	json     json.RawMessage
+	binary   []byte
+	isBinary bool
+}
+
+// maxElements is beyond what any body has, so that sizes can be multiplied.
+const maxElements = 1 << 30
+
+// checkSize returns what is wrong with the shape itself.
+func (t *tensor) checkSize() *Error {
+	n := 1
+	for _, d := range t.dims {
+		if d < 0 {
+			return bad("input %.100q: dimension %d: want a whole number from 0", t.name, d)
 		}
-		return t.binaryNumbers(dst, data, size), nil
+		if d > 0 && n > maxElements/d {
+			return bad("input %.100q: the shape has over %d elements", t.name, maxElements)
+		}
+		n *= d
 	}
-	if n > len(t.Data) { // an element takes a character or more
+	return nil
+}
+
+// numbers appends the n elements of a tensor.
+func (t *tensor) numbers(dst []float64, n int) ([]float64, *Error) {
+	size := sizes[t.datatype]
+	if size == 0 {
+		return nil, bad("input %.100q: datatype %.40q: want FP64, FP32 or a type of integers", t.name, t.datatype)
+	}
+	if t.isBinary {
+		if len(t.binary) != n*size {
+			return nil, bad("input %.100q: %d bytes: want %d, the shape's %d elements of %s", t.name, len(t.binary), n*size, n, t.datatype)
+		}
+		return t.binaryNumbers(dst, size), nil
+	}
+	if n > len(t.json) { // an element takes a character or more
 		return nil, t.wrongCount(n)
 	}
 	dst = slices.Grow(dst, n)
 	start := len(dst)
-	fail := t.each(dims, n, func(element []byte) *failure {
+	fail := t.each(n, func(element []byte) *Error {
 		v, ok := t.number(element)
 		if !ok {
-			return bad("input %.100q: element %d is %.40s: want a number of %s", t.Name, len(dst)-start, element, t.Datatype)
+			return bad("input %.100q: element %d is %.40s: want a number of %s", t.name, len(dst)-start, element, t.datatype)
 		}
 		dst = append(dst, v)
 		return nil
@@ -41,10 +70,11 @@ func (t *inputTensor) numbers(dst []float64, dims []int, n int, data []byte, isB
 	return dst, fail
 }
 
-func (t *inputTensor) binaryNumbers(dst []float64, data []byte, size int) []float64 {
+func (t *tensor) binaryNumbers(dst []float64, size int) []float64 {
+	data := t.binary
 	dst = slices.Grow(dst, len(data)/size)
 	le := binary.LittleEndian
-	switch t.Datatype {
+	switch t.datatype {
 	case "FP64":
 		for ; len(data) >= 8; data = data[8:] {
 			dst = append(dst, math.Float64frombits(le.Uint64(data)))
@@ -90,13 +120,13 @@ func (t *inputTensor) binaryNumbers(dst []float64, data []byte, size int) []floa
 }
 
 // number reads an element of JSON.
-func (t *inputTensor) number(element []byte) (float64, bool) {
+func (t *tensor) number(element []byte) (float64, bool) {
 	text := string(element)
 	if c := text[0]; c != '-' && (c < '0' || c > '9') {
-		return math.NaN(), text == "null" && (t.Datatype == "FP64" || t.Datatype == "FP32")
+		return math.NaN(), text == "null" && (t.datatype == "FP64" || t.datatype == "FP32")
 	}
-	bits := 8 * sizes[t.Datatype]
-	switch t.Datatype {
+	bits := 8 * sizes[t.datatype]
+	switch t.datatype {
 	case "FP64", "FP32":
 		v, err := strconv.ParseFloat(text, bits)
 		return v, err == nil
@@ -109,18 +139,18 @@ func (t *inputTensor) number(element []byte) (float64, bool) {
 }
 
 // texts returns the n elements of a BYTES tensor.
-func (t *inputTensor) texts(dims []int, n int, data []byte, isBinary bool) ([]string, *failure) {
-	if t.Datatype != "BYTES" {
-		return nil, bad("input %.100q: datatype %.40q: want BYTES", t.Name, t.Datatype)
+func (t *tensor) texts(n int) ([]string, *Error) {
+	if t.datatype != "BYTES" {
+		return nil, bad("input %.100q: datatype %.40q: want BYTES", t.name, t.datatype)
 	}
-	if isBinary {
+	if data := t.binary; t.isBinary {
 		if n > len(data)/4 {
 			return nil, t.wrongCount(n)
 		}
 		list := make([]string, 0, n)
 		for len(data) > 0 {
 			if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
-				return nil, bad("input %.100q: element %d is longer than its tensor", t.Name, len(list))
+				return nil, bad("input %.100q: element %d is longer than its tensor", t.name, len(list))
 			}
 			end := 4 + int(binary.LittleEndian.Uint32(data))
 			if len(list) == n {
@@ -133,14 +163,14 @@ func (t *inputTensor) texts(dims []int, n int, data []byte, isBinary bool) ([]st
 		}
 		return list, nil
 	}
-	if n > len(t.Data) {
+	if n > len(t.json) {
 		return nil, t.wrongCount(n)
 	}
 	list := make([]string, 0, n)
-	fail := t.each(dims, n, func(element []byte) *failure {
+	fail := t.each(n, func(element []byte) *Error {
 		var s string
 		if element[0] != '"' || json.Unmarshal(element, &s) != nil {
-			return bad("input %.100q: element %d is %.40s: want a string", t.Name, len(list), element)
+			return bad("input %.100q: element %d is %.40s: want a string", t.name, len(list), element)
 		}
 		list = append(list, s)
 		return nil
@@ -148,19 +178,19 @@ func (t *inputTensor) texts(dims []int, n int, data []byte, isBinary bool) ([]st
 	return list, fail
 }
 
-func (t *inputTensor) wrongCount(n int) *failure {
-	return bad("input %.100q: data has not the %d elements of its shape", t.Name, n)
+func (t *tensor) wrongCount(n int) *Error {
+	return bad("input %.100q: data has not the %d elements of its shape", t.name, n)
 }
 
 // each calls f for each element of data, which is valid JSON: an array of the elements,
 // or arrays nested as the shape is.
-func (t *inputTensor) each(dims []int, n int, f func(element []byte) *failure) *failure {
-	text := t.Data
-	notNested := func() *failure {
-		return bad("input %.100q: data is not nested as its shape is: want that, or one flat array", t.Name)
+func (t *tensor) each(n int, f func(element []byte) *Error) *Error {
+	text := t.json
+	notNested := func() *Error {
+		return bad("input %.100q: data is not nested as its shape is: want that, or one flat array", t.name)
 	}
 	if len(text) == 0 || text[0] != '[' {
-		return bad("input %.100q: data is no array", t.Name)
+		return bad("input %.100q: data is no array", t.name)
 	}
 	var counts []int // of the elements of each open array
 	depth := 0       // of the elements; 0 if there was none
@@ -173,13 +203,13 @@ func (t *inputTensor) each(dims []int, n int, f func(element []byte) *failure) *
 			if len(counts) > 0 {
 				counts[len(counts)-1]++
 			}
-			if counts = append(counts, 0); len(counts) > max(len(dims), 1) {
+			if counts = append(counts, 0); len(counts) > max(len(t.dims), 1) {
 				return notNested()
 			}
 			i++
 		case ']':
 			level := len(counts) - 1
-			if (level > 0 || depth > 1) && counts[level] != dims[level] {
+			if (level > 0 || depth > 1) && counts[level] != t.dims[level] {
 				return notNested()
 			}
 			counts = counts[:level]
@@ -189,7 +219,7 @@ func (t *inputTensor) each(dims []int, n int, f func(element []byte) *failure) *
 			if depth == 0 {
 				depth = len(counts)
 			}
-			if depth != len(counts) || depth > 1 && depth != len(dims) {
+			if depth != len(counts) || depth > 1 && depth != len(t.dims) {
 				return notNested()
 			}
 			counts[depth-1]++

@@ -96,7 +96,8 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 		defer func() { err = errors.Join(err, logs.Close()) }()
 		serve.ReopenOnHangup(ctx, logs, report)
 		droppedLines = logs.Dropped
-		s.opts = append(s.opts, basket.WithServiceLogger(logs.Service), basket.WithModelLogger(logs.Model))
+		s.services = append(s.services, logs.Service)
+		s.opts = append(s.opts, basket.WithModelLogger(logs.Model))
 		s.logEvent = func(message string, err error) {
 			logs.Service.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: message, Err: err})
 		}

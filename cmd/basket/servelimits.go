@@ -142,7 +142,7 @@ func free(r *http.Request) bool {
 }
 
 // freePaths are the paths of requests that need no key.
-var freePaths = []string{"/status", "/livez", "/readyz"}
+var freePaths = []string{"/status", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
 
 // limitedStore returns the store with the time limit of the settings.
 func (c *limitSettings) limitedStore(store basket.Store) (basket.Store, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,9 @@ import (
 // A server is what "basket serve" consists of.
 type server struct {
 	*serveCmd
-	opts           []basket.Option
+	opts           []basket.Option // of the predictors of all paths: loggers and the like
+	served         []basket.Option // of the predictor of /predict: its model, or its routes
+	services       []basket.ServiceLogger
 	logEvent       func(message string, err error)
 	checks         []serve.Check
 	background     sync.WaitGroup
@@ -67,7 +70,12 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	}
 	s.opts = append(s.opts, s.Store.options()...)
 	s.openUI()
-	p, err := basket.New(append(s.opts, basket.WithStore(s.telemetry.recorder.Store(store)))...)
+	store = s.telemetry.recorder.Store(store)
+	opts := append(slices.Concat(s.opts, s.served), basket.WithStore(store))
+	for _, l := range s.services {
+		opts = append(opts, basket.WithServiceLogger(l))
+	}
+	p, err := basket.New(opts...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,14 +92,14 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	if err != nil {
 		return nil, nil, err
 	}
-	return listener, s.handler(ctx, p), nil
+	return listener, s.handler(ctx, p, s.openInference(store)), nil
 }
 
 // adminPaths are the paths that want the role admin.
 var adminPaths = []string{"/admin", "/metrics", "/drift", uiPath}
 
 // handler returns the handler of all paths.
-func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler {
+func (s *server) handler(ctx context.Context, p *basket.Predictor, inference http.Handler) http.Handler {
 	health := serve.NewHealth(ctx, s.checks, serve.WithDetails(s.details),
 		serve.WithReport(func(check string, err error) {
 			switch {
@@ -109,7 +117,7 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor) http.Handler 
 	if s.monitor != nil {
 		others["/drift"] = s.monitor
 	}
-	predict := basket.NewHandler(p, basket.WithMaxBody(int64(s.Limits.MaxBody)), basket.WithMaxBatch(s.Limits.MaxBatch, int64(s.Limits.MaxBatchBody)))
+	predict := withInference(inference, basket.NewHandler(p, basket.WithMaxBody(int64(s.Limits.MaxBody)), basket.WithMaxBatch(s.Limits.MaxBatch, int64(s.Limits.MaxBatchBody))))
 	host, _, _ := net.SplitHostPort(s.Addr) // net.Listen has accepted it
 	protect := serve.Protect(serve.Protection{
 		Authenticators: s.authenticators,
@@ -225,7 +233,7 @@ func (s *server) loadModels(ctx context.Context) (follow func(*basket.Predictor)
 // addModel adds the only model.
 func (s *server) addModel(m *basket.FileModel) {
 	s.model = m
-	s.opts = append(s.opts, basket.WithModel(m))
+	s.served = append(s.served, basket.WithModel(m))
 	if m.Info().NamesFrom == "default" {
 		s.logEvent("The model file has no feature names: its columns are taken to be "+strings.Join(m.Features(), ", "), nil)
 	}
@@ -239,7 +247,7 @@ func (s *server) openRoutes(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.opts = append(s.opts, s.routes.Option(), basket.WithModelLogger(s.routes.Shadows()))
+	s.served = append(s.served, s.routes.Option(), basket.WithModelLogger(s.routes.Shadows()))
 	s.checks = append(s.checks, serve.Check{Name: "routes", Do: func(context.Context) error {
 		return degraded(s.routes.Err())
 	}})

@@ -18,6 +18,7 @@ import (
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/basketotel"
 	"github.com/basket-go/basket/cmd/basket/internal/telemetry"
+	"github.com/basket-go/basket/oip"
 	"github.com/basket-go/basket/serve"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -62,7 +63,7 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 	if t.Telemetry, err = newTelemetry(ctx, s.logEvent, droppedLines); err != nil {
 		return err
 	}
-	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows")}
+	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows"), basketotel.WithPaths(oip.Paths()...)}
 	if tracers := t.Tracers(); tracers != nil {
 		opts = append(opts, basketotel.WithTracers(tracers))
 	}
@@ -70,7 +71,8 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 		t.close()
 		return err
 	}
-	s.opts = append(s.opts, basket.WithModelLogger(t.recorder), basket.WithServiceLogger(t.recorder), basket.WithModelWrapper(t.recorder.Model))
+	s.services = append(s.services, t.recorder)
+	s.opts = append(s.opts, basket.WithModelLogger(t.recorder), basket.WithModelWrapper(t.recorder.Model))
 	s.telemetry = t
 	return nil
 }

@@ -17,7 +17,8 @@ const uiPath = "/ui"
 func (s *server) openUI() {
 	if s.UI {
 		s.recorder = dash.NewRecorder()
-		s.opts = append(s.opts, basket.WithServiceLogger(s.recorder), basket.WithModelLogger(s.recorder))
+		s.services = append(s.services, s.recorder)
+		s.opts = append(s.opts, basket.WithModelLogger(s.recorder))
 	}
 }
 

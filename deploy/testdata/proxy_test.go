@@ -116,8 +116,8 @@ func TestProxy_paths(t *testing.T) {
 		server := strings.TrimPrefix(startServer(t), "http://")
 		url := start(t, [3]string{server, server, server})
 		for path, want := range map[string]int{
-			"/status": 200, "/predict": 405, "/predict/batch": 405,
-			"/metrics": 404, "/%6detrics": 404, "//metrics": 404, "/predict/../metrics": 404, "/admin/routes": 404, "/": 404,
+			"/status": 200, "/predict": 405, "/predict/batch": 405, "/v2": 200, "/v2/models/nothing": 404, "/v2/models/basket/infer": 405,
+			"/metrics": 404, "/%6detrics": 404, "//metrics": 404, "/predict/../metrics": 404, "/v2/../metrics": 404, "/v2/%2e%2e/metrics": 404, "/v2x": 404, "/admin/routes": 404, "/": 404,
 		} {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 			if err != nil {
