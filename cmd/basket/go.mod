@@ -47,6 +47,7 @@ require (
 
 require (
 	github.com/andybalholm/brotli v1.1.1 // indirect
+	github.com/basket-go/basket/adapters/basketgrpc v0.0.0
 	github.com/basket-go/basket/adapters/basketkafka v0.0.0
 	github.com/basket-go/basket/adapters/basketpg v0.0.0
 	github.com/basket-go/basket/adapters/basketredis v0.0.0
@@ -79,7 +80,7 @@ require (
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
-	google.golang.org/grpc v1.84.0 // indirect
+	google.golang.org/grpc v1.85.0
 )
 
 replace github.com/basket-go/basket => ../..
@@ -89,3 +90,5 @@ replace github.com/basket-go/basket/adapters/basketredis => ../../adapters/baske
 replace github.com/basket-go/basket/adapters/basketpg => ../../adapters/basketpg
 
 replace github.com/basket-go/basket/adapters/basketkafka => ../../adapters/basketkafka
+
+replace github.com/basket-go/basket/adapters/basketgrpc => ../../adapters/basketgrpc

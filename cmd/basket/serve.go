@@ -30,7 +30,9 @@ type serveCmd struct {
 
 	UI bool `name:"ui" type:"switch" help:"Serve a page that shows the service in a browser, at /ui/: with keys for the role admin, by a key as password."`
 
-	Addr  string        `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
+	Addr     string `type:"setting" initial:"127.0.0.1:8000" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1:8000)."`
+	GRPCAddr string `name:"grpc-addr" type:"setting" placeholder:"HOST:PORT" help:"Serve the Open Inference Protocol over gRPC too, at this address; /v2 has it over HTTP."`
+
 	Drain time.Duration `type:"setting" placeholder:"TIME" help:"How long requests are still accepted, with /readyz at 503, after the signal to stop (default 300ms on loopback, else 5s)."`
 
 	Store     storeSettings     `embed:""`
@@ -67,7 +69,12 @@ func (c *serveCmd) faults() (faults []error) {
 	faults = append(append(faults, limitsErr), c.Store.faults()...)
 	faults = append(faults, c.Log.faults()...)
 	faults = append(faults, c.Telemetry.faults()...)
-	return append(faults, c.Auth.faults(c.Addr)...)
+	faults = append(faults, c.Auth.faults()...)
+	faults = append(faults, c.Auth.addressFaults("--addr", c.Addr)...)
+	if c.GRPCAddr != "" {
+		faults = append(faults, c.Auth.addressFaults("--grpc-addr", c.GRPCAddr)...)
+	}
+	return faults
 }
 
 // watchInterval is how often files of keys, models, routes and data are looked at.
@@ -115,6 +122,10 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 			s.remote.close()
 		}
 	}()
+	defer func() {
+		stop()
+		err = errors.Join(err, s.stopGRPC())
+	}()
 	listener, handler, err := s.start(background, term)
 	if err != nil {
 		s.logEvent("Failed to initialize API", err)
@@ -126,6 +137,9 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 	if s.tls != nil {
 		scheme, server.TLSConfig = "https", s.tls
 	}
+	if s.grpc != nil {
+		fmt.Fprintf(term.out, "serving gRPC on %s\n", s.grpc.listener.Addr())
+	}
 	fmt.Fprintf(term.out, "serving on %s://%s\n", scheme, listener.Addr())
 	if c.UI {
 		fmt.Fprintf(term.out, "look at it in a browser: %s://%s%s/\n", scheme, listener.Addr(), uiPath)
@@ -134,5 +148,5 @@ func (c *serveCmd) Run(ctx context.Context, term terminal, k *kong.Context, raw 
 	if drain == 0 {
 		drain = serve.Drain(listener.Addr())
 	}
-	return serve.Run(ctx, server, listener, drain)
+	return serve.Run(s.runGRPC(ctx), server, listener, drain)
 }

@@ -17,13 +17,18 @@ const oneModel = "basket"
 
 // openInference returns what serves the loaded models by the Open Inference Protocol.
 // Predictions for users are logged and counted as those of /predict are, with the version
-// as route.
-func (s *server) openInference(store basket.Store) *oip.Handler {
+// as route. It is not ready once ctx is done.
+func (s *server) openInference(ctx context.Context, store basket.Store) *oip.Handler {
 	opts := []oip.Option{
 		oip.WithPredictor(s.opts...),
 		oip.WithMaxBody(int64(s.Limits.MaxBatchBody)),
 		oip.WithMaxRows(s.Limits.MaxBatch),
-		oip.WithReady(s.ready),
+		oip.WithReady(func(asked context.Context) error {
+			if ctx.Err() != nil {
+				return errors.New("the server stops")
+			}
+			return s.ready(asked)
+		}),
 	}
 	for _, l := range s.services {
 		opts = append(opts, oip.WithServiceLogger(l))

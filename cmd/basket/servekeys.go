@@ -30,8 +30,8 @@ type authSettings struct {
 // on reports whether requests need a key or token.
 func (a *authSettings) on() bool { return a.KeyFile != "" || a.Keys != "" || a.JWKS != "" }
 
-// faults returns what is wrong with the settings together, for an address to listen on.
-func (a *authSettings) faults(addr string) (faults []error) {
+// faults returns what is wrong with the settings together.
+func (a *authSettings) faults() (faults []error) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if a.JWKS == "" && (a.JWTIssuer != "" || a.JWTAudience != "" || a.JWTAlgorithms != nil || a.JWTRoleClaim != "" || a.JWTNameClaim != "") {
 		fault("--jwt-issuer, --jwt-audience and the like are of --jwks: give that, or leave them out")
@@ -42,13 +42,18 @@ func (a *authSettings) faults(addr string) (faults []error) {
 	if a.on() && a.Admin {
 		fault("both keys and --admin: with keys, writes under /admin want the role admin; leave --admin out")
 	}
+	return faults
+}
+
+// addressFaults returns what is wrong with an address to listen on, the value of a flag.
+func (a *authSettings) addressFaults(name, addr string) []error {
 	switch loopback, err := isLoopback(addr); {
 	case err != nil:
-		fault("--addr %q: want HOST:PORT", addr)
+		return []error{fmt.Errorf("%s %q: want HOST:PORT", name, addr)}
 	case !loopback && !a.on() && !a.InsecureNoAuth:
-		fault("%s is not a loopback address, and there are no API keys: give --key-file or --jwks, or --insecure-no-auth to serve everyone", addr)
+		return []error{fmt.Errorf("%s is not a loopback address, and there are no API keys: give --key-file or --jwks, or --insecure-no-auth to serve everyone", addr)}
 	}
-	return faults
+	return nil
 }
 
 // isLoopback reports whether only programs of this machine reach an address. The name

@@ -8,10 +8,12 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/adapters/basketgrpc"
 	"github.com/basket-go/basket/serve"
 	"go.opentelemetry.io/otel/attribute"
 )
@@ -133,13 +135,11 @@ func (l *limits) observe(t *serverTelemetry) {
 
 // free says which requests need no key, and are not limited.
 func free(r *http.Request) bool {
-	for _, path := range freePaths {
-		if r.URL.Path == path {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(freePaths, r.URL.Path) || slices.Contains(freeMethods, r.URL.Path)
 }
+
+// freeMethods are the paths of the calls over gRPC that need no key.
+var freeMethods = basketgrpc.FreeMethods()
 
 // freePaths are the paths of requests that need no key.
 var freePaths = []string{"/status", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}

@@ -26,6 +26,7 @@ type server struct {
 	opts           []basket.Option // of the predictors of all paths: loggers and the like
 	served         []basket.Option // of the predictor of /predict: its model, or its routes
 	services       []basket.ServiceLogger
+	grpc           *grpcServer // nil without --grpc-addr
 	logEvent       func(message string, err error)
 	checks         []serve.Check
 	background     sync.WaitGroup
@@ -92,7 +93,12 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	if err != nil {
 		return nil, nil, err
 	}
-	return listener, s.handler(ctx, p, s.openInference(store)), nil
+	inference := s.openInference(ctx, store)
+	if err := s.openGRPC(ctx, inference); err != nil {
+		_ = listener.Close()
+		return nil, nil, err
+	}
+	return listener, s.handler(ctx, p, inference), nil
 }
 
 // adminPaths are the paths that want the role admin.
@@ -118,10 +124,19 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor, inference htt
 		others["/drift"] = s.monitor
 	}
 	predict := withInference(inference, basket.NewHandler(p, basket.WithMaxBody(int64(s.Limits.MaxBody)), basket.WithMaxBatch(s.Limits.MaxBatch, int64(s.Limits.MaxBatchBody))))
+	h := s.protect(freePaths)(s.withUI(ctx, p, s.limits.wrap(exactPaths(others, predict))))
+	if s.limits.address != nil {
+		h = s.limits.address(h)
+	}
+	return s.telemetry.traced(serve.RequestID(serve.SecurityHeaders(h)))
+}
+
+// protect returns what lets requests in, those of some paths without a key.
+func (s *server) protect(free []string) func(http.Handler) http.Handler {
 	host, _, _ := net.SplitHostPort(s.Addr) // net.Listen has accepted it
-	protect := serve.Protect(serve.Protection{
+	return serve.Protect(serve.Protection{
 		Authenticators: s.authenticators,
-		Free:           freePaths,
+		Free:           free,
 		Admin:          adminPaths,
 		AdminWrites:    s.Auth.Admin,
 		Hosts:          []string{host},
@@ -129,11 +144,6 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor, inference htt
 			s.logEvent("Refused "+r.Method+" "+r.URL.Path, cause)
 		},
 	})
-	h := protect(s.withUI(ctx, p, s.limits.wrap(exactPaths(others, predict))))
-	if s.limits.address != nil {
-		h = s.limits.address(h)
-	}
-	return s.telemetry.traced(serve.RequestID(serve.SecurityHeaders(h)))
 }
 
 // exactPaths serves some paths by handlers of their own, and all others by another. All

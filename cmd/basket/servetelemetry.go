@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/basket-go/basket"
+	"github.com/basket-go/basket/adapters/basketgrpc"
 	"github.com/basket-go/basket/basketotel"
 	"github.com/basket-go/basket/cmd/basket/internal/telemetry"
 	"github.com/basket-go/basket/oip"
@@ -63,7 +64,7 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 	if t.Telemetry, err = newTelemetry(ctx, s.logEvent, droppedLines); err != nil {
 		return err
 	}
-	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows"), basketotel.WithPaths(oip.Paths()...)}
+	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows"), basketotel.WithPaths(oip.Paths()...), basketotel.WithPaths(basketgrpc.Methods()...)}
 	if tracers := t.Tracers(); tracers != nil {
 		opts = append(opts, basketotel.WithTracers(tracers))
 	}
