@@ -124,6 +124,11 @@ func TestHandler_failures(t *testing.T) {
 	}{
 		{"malformed JSON", "POST", rowsPath, "{", nil, 400, "the body is no inference request"},
 		{"a list", "POST", rowsPath, "[]", nil, 400, "the body is no inference request"},
+		{"inputs without end", "POST", rowsPath, rows(strings.Repeat("{},", 3000) + "{}"), nil, 400, "over 16 inputs"},
+		{"outputs without end", "POST", rowsPath, `{"outputs":[` + strings.Repeat("{},", 3000) + "{}]}", nil, 400, "over 16"},
+		{"dimensions without end", "POST", rowsPath, rows(`{"name":"features","shape":[` + strings.Repeat("0,", 4000) + `0]}`), nil, 400, "over 16"},
+		{"inputs that are no list", "POST", rowsPath, `{"inputs":{"features":[]}}`, nil, 400, "want an array"},
+		{"a shape that is no list", "POST", rowsPath, rows(`{"name":"features","shape":"[1,4]","data":[1]}`), nil, 400, "want an array"},
 		{"no inputs", "POST", rowsPath, "{}", nil, 400, `the request has no inputs: want "features"`},
 		{"empty inputs", "POST", rowsPath, rows(""), nil, 400, "the request has no inputs"},
 		{"too few elements", "POST", rowsPath, rows(`{"name":"features","shape":[1,4],"datatype":"FP64","data":[1,2,3]}`), nil, 400, "has not the 4 elements"},

@@ -6,6 +6,7 @@ import (
 	"compress/zlib"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -14,19 +15,19 @@ import (
 
 // A request is the JSON of an inference request.
 type request struct {
-	ID         *string         `json:"id"`
-	Parameters parameters      `json:"parameters"`
-	Inputs     []inputTensor   `json:"inputs"`
-	Outputs    []requestOutput `json:"outputs"`
+	ID         *string            `json:"id"`
+	Parameters parameters         `json:"parameters"`
+	Inputs     few[inputTensor]   `json:"inputs"`
+	Outputs    few[requestOutput] `json:"outputs"`
 
 	binary []byte // what follows the JSON
 }
 
 type inputTensor struct {
-	Name       string          `json:"name"`
-	Shape      []json.Number   `json:"shape"`
-	Datatype   string          `json:"datatype"`
-	Data       json.RawMessage `json:"data"`
+	Name       string           `json:"name"`
+	Shape      few[json.Number] `json:"shape"`
+	Datatype   string           `json:"datatype"`
+	Data       json.RawMessage  `json:"data"`
 	Parameters struct {
 		BinaryDataSize *json.Number `json:"binary_data_size"`
 	} `json:"parameters"`
@@ -41,6 +42,56 @@ type requestOutput struct {
 
 type parameters struct {
 	BinaryDataOutput *bool `json:"binary_data_output"`
+}
+
+// maxFew is the most inputs, outputs or dimensions that are read. A request that can be
+// answered has one, one and two; elements without limit would take 100 times the memory of
+// their text.
+const maxFew = 16
+
+// A few is a list of at most maxFew elements.
+type few[T any] []T
+
+// UnmarshalJSON reads the list from valid JSON.
+func (f *few[T]) UnmarshalJSON(text []byte) error {
+	if text[0] != '[' {
+		if string(text) == "null" {
+			return nil
+		}
+		return fmt.Errorf("%.40s: want an array", text)
+	}
+	depth, start, elements := 0, 1, 0
+	element := func(end int) error {
+		one := bytes.TrimSpace(text[start:end])
+		if start = end + 1; len(one) == 0 {
+			return nil // of an empty array
+		}
+		if elements++; elements > maxFew {
+			return fmt.Errorf("a list has over %d inputs, outputs or dimensions", maxFew)
+		}
+		var v T
+		if err := json.Unmarshal(one, &v); err != nil {
+			return err
+		}
+		*f = append(*f, v)
+		return nil
+	}
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i += elementLength(text[i:]) - 1
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		if depth == 1 && text[i] == ',' || depth == 0 {
+			if err := element(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // readRequest reads the body into buf, and its JSON.
