@@ -116,12 +116,13 @@ func NewServer(h *oip.Handler, opts ...Option) *grpc.Server {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader),
 		grpc.ChainUnaryInterceptor(calls.unary),
+		grpc.ForceServerCodecV2(newCodec()),
 	}
 	if c.access != nil {
 		options = append(options, grpc.InTapHandle(calls.access))
 	}
 	s := grpc.NewServer(append(options, c.options...)...)
-	inferencepb.RegisterGRPCInferenceServiceServer(s, &service{h: h})
+	s.RegisterService(calls.description(), &service{h: h})
 	grpc_health_v1.RegisterHealthServer(s, &health{h: h, stop: c.stop})
 	reflection.Register(s)
 	return s
