@@ -36,6 +36,7 @@ package basketgrpc
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/adapters/basketgrpc/inferencepb"
@@ -43,6 +44,7 @@ import (
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // for clients that compress
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 )
 
@@ -55,6 +57,14 @@ const (
 
 	// maxHeader is the most bytes of a call's metadata.
 	maxHeader = 16 << 10
+
+	// readTimeout is the default of WithReadTimeout, which serve.NewServer has too.
+	readTimeout = 10 * time.Second
+
+	// handshakeTimeout and idleTimeout are how long a connection may take to begin, and
+	// stay without a call.
+	handshakeTimeout = 10 * time.Second
+	idleTimeout      = 5 * time.Minute
 )
 
 // An Option configures [NewServer].
@@ -65,6 +75,7 @@ type config struct {
 	middleware []func(http.Handler) http.Handler
 	loggers    []basket.ServiceLogger
 	maxMessage int
+	readLimit  time.Duration
 	stop       context.Context
 	options    []grpc.ServerOption
 }
@@ -94,6 +105,10 @@ func WithServiceLogger(l basket.ServiceLogger) Option {
 // longer one fails with RESOURCE_EXHAUSTED.
 func WithMaxMessage(n int) Option { return func(c *config) { c.maxMessage = n } }
 
+// WithReadTimeout sets how long a client may take to send the message of a unary call; 10
+// seconds by default. Then the call ends with CANCELED.
+func WithReadTimeout(d time.Duration) Option { return func(c *config) { c.readLimit = d } }
+
 // WithContext sets a context that ends the streams that watch the health service, so that
 // [grpc.Server.GracefulStop] does not wait for them.
 func WithContext(ctx context.Context) Option { return func(c *config) { c.stop = ctx } }
@@ -106,20 +121,23 @@ func WithServerOptions(opts ...grpc.ServerOption) Option {
 // NewServer returns a server of what h serves. The caller calls Serve and, in the end,
 // GracefulStop or Stop; other services may be registered before.
 func NewServer(h *oip.Handler, opts ...Option) *grpc.Server {
-	c := config{maxMessage: maxMessage, stop: context.Background()}
+	c := config{maxMessage: maxMessage, readLimit: readTimeout, stop: context.Background()}
 	for _, o := range opts {
 		o(&c)
 	}
-	calls := &calls{config: &c}
+	calls := &calls{config: &c, unaryMethods: map[string]bool{}}
+	for _, method := range Methods() {
+		calls.unaryMethods[method] = true
+	}
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(c.maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout}),
+		grpc.InTapHandle(calls.begin),
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ForceServerCodecV2(newCodec()),
-	}
-	if c.access != nil {
-		options = append(options, grpc.InTapHandle(calls.access))
 	}
 	s := grpc.NewServer(append(options, c.options...)...)
 	s.RegisterService(calls.description(), &service{h: h})

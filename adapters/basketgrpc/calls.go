@@ -22,13 +22,34 @@ import (
 )
 
 // calls puts HTTP middleware, loggers and the table of errors around calls.
-type calls struct{ *config }
+type calls struct {
+	*config
+	unaryMethods map[string]bool
+}
 
-// access lets a call in, or not, before its message is read.
-func (c *calls) access(ctx context.Context, info *tap.Info) (context.Context, error) {
+// begin lets a call in, or not, before its message is read, for which it limits the time.
+func (c *calls) begin(ctx context.Context, info *tap.Info) (context.Context, error) {
+	if c.access != nil {
+		var err error
+		if ctx, err = c.letIn(ctx, info); err != nil {
+			return ctx, err
+		}
+	}
+	if !c.unaryMethods[info.FullMethodName] {
+		return ctx, nil
+	}
+	ctx, cancel := context.WithCancel(ctx) // canceled with its parent, the call's
+	return context.WithValue(ctx, readTimer{}, time.AfterFunc(c.readLimit, cancel)), nil
+}
+
+// readTimer is the key of the timer that ends a call whose message does not come.
+type readTimer struct{}
+
+// letIn runs the middleware that decides about access.
+func (c *calls) letIn(ctx context.Context, info *tap.Info) (context.Context, error) {
 	w := newRefusal()
 	var in context.Context
-	c.config.access(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { in = r.Context() })).
+	c.access(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { in = r.Context() })).
 		ServeHTTP(w, requestOf(ctx, info.FullMethodName, info.Header))
 	if in == nil {
 		return ctx, w.err()
@@ -38,6 +59,9 @@ func (c *calls) access(ctx context.Context, info *tap.Info) (context.Context, er
 
 // unary runs a call within the middleware.
 func (c *calls) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, call grpc.UnaryHandler) (answer any, err error) {
+	if timer, ok := ctx.Value(readTimer{}).(*time.Timer); ok {
+		timer.Stop()
+	}
 	called := false
 	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		called = true

@@ -142,14 +142,38 @@ func TestNewServer_panic(t *testing.T) {
 
 // TestNewServer_deadline: a call whose time is over says so.
 func TestNewServer_deadline(t *testing.T) {
-	h := newHandler(t, oip.WithReady(func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
+	h := newHandler(t, oip.WithReady(func(context.Context) error {
+		time.Sleep(200 * time.Millisecond) // longer than the client waits
+		return nil
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := inferencepb.NewGRPCInferenceServiceClient(dial(t, h)).ServerReady(ctx, &inferencepb.ServerReadyRequest{}); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("%v: want DEADLINE_EXCEEDED", err)
+	}
+}
+
+// TestNewServer_slowMessage: a message that does not come ends the call, and a call that takes
+// longer than messages may is not ended.
+func TestNewServer_slowMessage(t *testing.T) {
+	h := newHandler(t, oip.WithReady(func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+			return nil
+		}
+	}))
+	conn := dial(t, h, basketgrpc.WithReadTimeout(50*time.Millisecond))
+	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, inferencepb.GRPCInferenceService_ModelInfer_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(&inferencepb.ModelInferResponse{}); status.Code(err) != codes.Canceled {
+		t.Errorf("no message: %v, want CANCELED", err)
+	}
+	if ready, err := inferencepb.NewGRPCInferenceServiceClient(conn).ServerReady(t.Context(), &inferencepb.ServerReadyRequest{}); err != nil || !ready.GetReady() {
+		t.Errorf("a long call: %v, %v", ready, err)
 	}
 }
 
