@@ -259,3 +259,15 @@ func FuzzModelInfer(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkModelInfer is a call with 1,000 raw rows, client and connection included.
+func BenchmarkModelInfer(b *testing.B) {
+	client := inferencepb.NewGRPCInferenceServiceClient(dial(b, newHandler(b)))
+	r := rawRows("FP64", make([]byte, 1000*4*8), 1000, 4)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.ModelInfer(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

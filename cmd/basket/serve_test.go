@@ -137,6 +137,9 @@ func TestServe_models(t *testing.T) {
 			t.Fatalf("still %s", model())
 		}
 	}
+	if _, body, _ := ask(t, "GET", url+"/v2/models/price", "", ""); !strings.Contains(body, `"versions":["11","10","2"]`) && !strings.Contains(body, `"versions":["11","2","10"]`) {
+		t.Errorf("/v2/models/price: %s, want version 11 first", body)
+	}
 	if status, body, _ := ask(t, "GET", url+"/readyz", "", ""); status != 200 || body != `{"status":"OK","checks":{"data":"ok","models":"ok","store":"ok"}}` {
 		t.Errorf("/readyz: %d %s", status, body)
 	}
@@ -146,6 +149,9 @@ func TestServe_models(t *testing.T) {
 	url, stop = startServe(t, "--data", demo, "--models", dir, "--model-name", "price@2")
 	if m := model(); m != "price@2" {
 		t.Errorf("the answer is of %q, want price@2", m)
+	}
+	if _, body, _ := ask(t, "GET", url+"/v2/models/price", "", ""); !strings.Contains(body, `"versions":["2",`) {
+		t.Errorf("/v2/models/price: %s, want the pinned version 2 first", body)
 	}
 	stop()
 }

@@ -33,7 +33,7 @@ func (s *server) openInference(ctx context.Context, store basket.Store) *oip.Han
 	for _, l := range s.services {
 		opts = append(opts, oip.WithServiceLogger(l))
 	}
-	return oip.NewHandler(store, s.versions, opts...)
+	return oip.NewHandler(store, func() []oip.Version { return *s.versions.Load() }, opts...)
 }
 
 // ready returns why the server is not ready, or nil.
@@ -46,12 +46,14 @@ func (s *server) ready(ctx context.Context) error {
 	return nil
 }
 
-// versions returns the loaded models, of each name the served version first.
-func (s *server) versions() []oip.Version {
-	if s.models == nil {
-		return []oip.Version{{Name: oneModel, Version: "1", Model: s.model}}
-	}
+// listVersions sets s.versions to the loaded models, of each name the served version first.
+func (s *server) listVersions() {
 	var all []oip.Version
+	defer func() { s.versions.Store(&all) }()
+	if s.models == nil {
+		all = append(all, oip.Version{Name: oneModel, Version: "1", Model: s.model})
+		return
+	}
 	for _, m := range s.models.State() {
 		loaded := slices.Clone(m.Loaded)
 		if i := slices.Index(loaded, m.Served); i > 0 {
@@ -63,7 +65,6 @@ func (s *server) versions() []oip.Version {
 			}
 		}
 	}
-	return all
 }
 
 // withInference serves the paths of the Open Inference Protocol, and all others by next.

@@ -15,6 +15,7 @@ import (
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/dash"
 	"github.com/basket-go/basket/drift"
+	"github.com/basket-go/basket/oip"
 	"github.com/basket-go/basket/repository"
 	"github.com/basket-go/basket/routing"
 	"github.com/basket-go/basket/serve"
@@ -27,6 +28,7 @@ type server struct {
 	served         []basket.Option // of the predictor of /predict: its model, or its routes
 	services       []basket.ServiceLogger
 	grpc           *grpcServer // nil without --grpc-addr
+	versions       atomic.Pointer[[]oip.Version]
 	logEvent       func(message string, err error)
 	checks         []serve.Check
 	background     sync.WaitGroup
@@ -83,6 +85,7 @@ func (s *server) start(ctx context.Context, term terminal) (net.Listener, http.H
 	if s.data != nil {
 		s.data.follow(ctx, &s.background)
 	}
+	s.listVersions()
 	follow(p)
 	s.observe()
 	s.limits.observe(s.telemetry)
@@ -229,6 +232,7 @@ func (s *server) loadModels(ctx context.Context) (follow func(*basket.Predictor)
 	return func(p *basket.Predictor) {
 		s.background.Go(func() {
 			_ = s.models.Watch(ctx, watchInterval, func() {
+				s.listVersions()
 				if err := refresh(p); err != nil {
 					s.logEvent("Failed to change the model", err)
 				}
