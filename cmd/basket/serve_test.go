@@ -16,6 +16,13 @@ import (
 // its status and errors.
 func startServe(t *testing.T, args ...string) (url string, stop func() (code int, stderr string)) {
 	t.Helper()
+	url, _, stop = startServePrinted(t, args...)
+	return url, stop
+}
+
+// startServePrinted is startServe, and returns what the command has printed too.
+func startServePrinted(t *testing.T, args ...string) (url, printed string, stop func() (code int, stderr string)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var out, errs syncBuffer
 	done := make(chan int, 1)
@@ -30,7 +37,7 @@ func startServe(t *testing.T, args ...string) (url string, stop func() (code int
 			t.Fatalf("basket serve %q does not serve: %s", args, errs.String())
 		}
 	}
-	return url, func() (int, string) {
+	return url, out.String(), func() (int, string) {
 		cancel()
 		return <-done, errs.String()
 	}

@@ -23,20 +23,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// freeAddr returns a loopback address that nothing listens at.
-func freeAddr(t *testing.T) string {
+// dialGRPC connects to the address of gRPC that "basket serve" has printed.
+func dialGRPC(t *testing.T, printed string, c credentials.TransportCredentials) *grpc.ClientConn {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	addr := regexp.MustCompile(`(?m)^serving gRPC on (\S+)$`).FindStringSubmatch(printed)
+	if addr == nil {
+		t.Fatalf("%q: no address of gRPC", printed)
 	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func dialGRPC(t *testing.T, addr string, c credentials.TransportCredentials) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(c))
+	conn, err := grpc.NewClient(addr[1], grpc.WithTransportCredentials(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,12 +48,12 @@ func userRequest(model, user string) *inferencepb.ModelInferRequest {
 // TestServe_grpc: calls over gRPC get the prices of HTTP, by the same keys and limits, and are
 // logged and counted; the health service follows the stop.
 func TestServe_grpc(t *testing.T) {
-	dir, addr := t.TempDir(), freeAddr(t)
+	dir := t.TempDir()
 	key, line := newKey(t, "shop")
 	writeWholeFile(t, dir+"/keys", []byte(line+"\n"))
-	url, stop := startServe(t, "--data", demo, "--model", demo+"/model.txt", "--key-file", dir+"/keys", "--grpc-addr", addr,
+	url, printed, stop := startServePrinted(t, "--data", demo, "--model", demo+"/model.txt", "--key-file", dir+"/keys", "--grpc-addr", "127.0.0.1:0",
 		"--logs", dir+"/logs", "--log-format", "json", "--rate-limit", "0.01", "--rate-burst", "4", "--drain", "1s")
-	conn := dialGRPC(t, addr, insecure.NewCredentials())
+	conn := dialGRPC(t, printed, insecure.NewCredentials())
 	client, health := inferencepb.NewGRPCInferenceServiceClient(conn), grpc_health_v1.NewHealthClient(conn)
 	withKey := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+key)
 	user := newChangingShop(t, demo).users[0]
@@ -152,16 +146,16 @@ func readLogs(t *testing.T, dir string) (text string) {
 
 // TestServe_grpcTLS: gRPC has the certificate of HTTPS.
 func TestServe_grpcTLS(t *testing.T) {
-	dir, addr := t.TempDir(), freeAddr(t)
+	dir := t.TempDir()
 	writeCertificate(t, dir, 1)
-	_, stop := startServe(t, "--data", demo, "--model", demo+"/model.txt", "--grpc-addr", addr, "--tls-cert", dir+"/tls.crt", "--tls-key", dir+"/tls.key")
+	_, printed, stop := startServePrinted(t, "--data", demo, "--model", demo+"/model.txt", "--grpc-addr", "127.0.0.1:0", "--tls-cert", dir+"/tls.crt", "--tls-key", dir+"/tls.key")
 	pem, err := os.ReadFile(dir + "/tls.crt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	conn := dialGRPC(t, addr, credentials.NewTLS(&tls.Config{RootCAs: pool}))
+	conn := dialGRPC(t, printed, credentials.NewTLS(&tls.Config{RootCAs: pool}))
 	if live, err := inferencepb.NewGRPCInferenceServiceClient(conn).ServerLive(t.Context(), &inferencepb.ServerLiveRequest{}); err != nil || !live.GetLive() {
 		t.Errorf("live %v, %v", live, err)
 	}
