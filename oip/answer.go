@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -33,6 +34,7 @@ func (s *scratch) writeAnswer(w http.ResponseWriter, req *request, m *served, n 
 		b = append(b, `}}]}`...)
 		header.Set("Inference-Header-Content-Length", strconv.Itoa(len(b)))
 		header.Set("Content-Type", "application/octet-stream")
+		b = slices.Grow(b, 8*len(s.values))
 		for _, v := range s.values {
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 
@@ -134,7 +133,7 @@ func (h *Handler) predict(ctx context.Context, s *scratch, m *served, in *tensor
 		return 0, fail
 	}
 	for i, v := range s.values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if v-v != 0 { // NaN or infinite
 			f := failf(http.StatusInternalServerError, "the prediction of row %d is not a finite number", i/m.outputs)
 			f.Err = fmt.Errorf("oip: %w: %s: %v", basket.ErrPrediction, f.Text, v)
 			return 0, f

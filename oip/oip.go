@@ -30,6 +30,8 @@
 // header length of 0, is refused. Answers are not compressed; requests may be, by gzip or
 // deflate. Unknown parameters are ignored, as the protocol wants it.
 //
+// For gRPC, adapters/basketgrpc has the same, by a [Handler].
+//
 // # Errors
 //
 // Each failure is a JSON object with one string, "error", which exposes no internals: 400

@@ -72,48 +72,50 @@ func (t *tensor) numbers(dst []float64, n int) ([]float64, *Error) {
 
 func (t *tensor) binaryNumbers(dst []float64, size int) []float64 {
 	data := t.binary
-	dst = slices.Grow(dst, len(data)/size)
+	n := len(data) / size
+	dst = slices.Grow(dst, n)[:len(dst)+n]
+	out := dst[len(dst)-n:]
 	le := binary.LittleEndian
 	switch t.datatype {
 	case "FP64":
-		for ; len(data) >= 8; data = data[8:] {
-			dst = append(dst, math.Float64frombits(le.Uint64(data)))
+		for i := range out {
+			out[i] = math.Float64frombits(le.Uint64(data[8*i:]))
 		}
 	case "FP32":
-		for ; len(data) >= 4; data = data[4:] {
-			dst = append(dst, float64(math.Float32frombits(le.Uint32(data))))
+		for i := range out {
+			out[i] = float64(math.Float32frombits(le.Uint32(data[4*i:])))
 		}
 	case "INT64":
-		for ; len(data) >= 8; data = data[8:] {
-			dst = append(dst, float64(int64(le.Uint64(data))))
+		for i := range out {
+			out[i] = float64(int64(le.Uint64(data[8*i:])))
 		}
 	case "UINT64":
-		for ; len(data) >= 8; data = data[8:] {
-			dst = append(dst, float64(le.Uint64(data)))
+		for i := range out {
+			out[i] = float64(le.Uint64(data[8*i:]))
 		}
 	case "INT32":
-		for ; len(data) >= 4; data = data[4:] {
-			dst = append(dst, float64(int32(le.Uint32(data))))
+		for i := range out {
+			out[i] = float64(int32(le.Uint32(data[4*i:])))
 		}
 	case "UINT32":
-		for ; len(data) >= 4; data = data[4:] {
-			dst = append(dst, float64(le.Uint32(data)))
+		for i := range out {
+			out[i] = float64(le.Uint32(data[4*i:]))
 		}
 	case "INT16":
-		for ; len(data) >= 2; data = data[2:] {
-			dst = append(dst, float64(int16(le.Uint16(data))))
+		for i := range out {
+			out[i] = float64(int16(le.Uint16(data[2*i:])))
 		}
 	case "UINT16":
-		for ; len(data) >= 2; data = data[2:] {
-			dst = append(dst, float64(le.Uint16(data)))
+		for i := range out {
+			out[i] = float64(le.Uint16(data[2*i:]))
 		}
 	case "INT8":
-		for _, b := range data {
-			dst = append(dst, float64(int8(b)))
+		for i := range out {
+			out[i] = float64(int8(data[i]))
 		}
 	case "UINT8":
-		for _, b := range data {
-			dst = append(dst, float64(b))
+		for i := range out {
+			out[i] = float64(data[i])
 		}
 	}
 	return dst
