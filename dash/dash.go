@@ -50,6 +50,7 @@ func WithRepository(r *repository.Repository, dir string) Option {
 
 // WithNewest sets the time of the newest order in the data, for its age; the zero time is
 // one that is not known. It must return quickly, and is called by many goroutines at once.
+// The handler's Recorder calls it too, when a step begins, in a call of a logger.
 func WithNewest(newest func() time.Time) Option { return func(h *handler) { h.newest = newest } }
 
 // WithContext ends the event streams of the Overview when ctx is done, so that the server
@@ -94,6 +95,9 @@ func NewHandler(p *basket.Predictor, opts ...Option) http.Handler {
 	h := &handler{p: p, admin: func(*http.Request) bool { return false }, origins: http.NewCrossOriginProtection()}
 	for _, o := range opts {
 		o(h)
+	}
+	if h.recorder != nil && h.newest != nil {
+		h.recorder.newest.Store(&h.newest)
 	}
 	if h.routes != nil {
 		h.table = h.routes.Handler(p)

@@ -18,9 +18,10 @@ type overview struct {
 	P50      []number `json:"p50"`      // latency of requests in seconds; null without requests
 	P95      []number `json:"p95"`
 	P99      []number `json:"p99"`
-	Memory   []number `json:"memory"` // bytes; null in a step without requests
-	Routes   []series `json:"routes"` // predictions a second
-	Errors   []series `json:"errors"` // failures a second
+	Memory   []number `json:"memory"`   // bytes; null in a step without requests, unless the page was open
+	Ages     []number `json:"data_age"` // seconds from the newest order to the end of the step; null if it is not known
+	Routes   []series `json:"routes"`   // predictions a second
+	Errors   []series `json:"errors"`   // failures a second
 	Minute   figures  `json:"last_minute"`
 	Hour     figures  `json:"last_hour"`
 	Now      int64    `json:"memory_now"`
@@ -125,25 +126,25 @@ func routeName(names []string, i int) string {
 	return "other"
 }
 
-// overview sums up what was counted before the step of now, in at most so many steps.
+// overview sums up what was counted before the step of now, in at most so many steps. It
+// notes memory and age of the step of now, which a service without requests does not.
 func (r *Recorder) overview(now time.Time, most int) *overview {
+	r.at(now)
 	open := stepOf(now)
 	first := max(r.start, open-int64(most))
 	names := *r.names.Load()
 	o := &overview{
 		Step: int(stepLength / time.Second), DataAge: number(math.NaN()), Now: int64(usedMemory()),
-		Times: []int64{}, Requests: []number{}, P50: []number{}, P95: []number{}, P99: []number{}, Memory: []number{}, Routes: []series{}, Errors: []series{},
+		Times: []int64{}, Requests: []number{}, P50: []number{}, P95: []number{}, P99: []number{}, Memory: []number{}, Ages: []number{}, Routes: []series{}, Errors: []series{},
 	}
 	var minute, hour tally
 	each := make([]tally, 0, open-first)
+	newest := r.newestBefore(first)
 	for step := first; step < open; step++ {
-		c := r.ring[uint64(step)%ringSize].Load()
+		c := r.stepCounts(step)
 		memory := number(math.NaN())
-		if c != nil && c.step != step {
-			c = nil
-		}
 		if c != nil {
-			memory = number(c.memory)
+			memory, newest = number(c.memory), c.newest
 		}
 		var t tally
 		t.add(c)
@@ -155,7 +156,7 @@ func (r *Recorder) overview(now time.Time, most int) *overview {
 		o.Times = append(o.Times, step*int64(stepLength/time.Second))
 		o.Requests = append(o.Requests, t.rate(t.count()))
 		o.P50, o.P95, o.P99 = append(o.P50, t.latency(.5)), append(o.P95, t.latency(.95)), append(o.P99, t.latency(.99))
-		o.Memory = append(o.Memory, memory)
+		o.Memory, o.Ages = append(o.Memory, memory), append(o.Ages, ageAt(step+1, newest))
 	}
 	for i := range maxRoutes + 1 {
 		if i < len(names) || hour.routes[i] > 0 {
@@ -169,6 +170,14 @@ func (r *Recorder) overview(now time.Time, most int) *overview {
 	}
 	o.Minute, o.Hour = minute.figures(names), hour.figures(names)
 	return o
+}
+
+// ageAt returns the age of an order at the beginning of a step, in seconds.
+func ageAt(step, newest int64) number {
+	if newest == 0 {
+		return number(math.NaN())
+	}
+	return number(time.Unix(0, step*int64(stepLength)).Sub(time.Unix(0, newest)).Seconds())
 }
 
 func rates(each []tally, n func(*tally) uint64) []number {
@@ -217,10 +226,32 @@ type overviewBody struct{ *overview }
 
 // Age is how old the data is, in words.
 func (b *overviewBody) Age() string {
-	if b.DataAge.missing() {
+	return ageText(b.DataAge)
+}
+
+func ageText(seconds number) string {
+	if seconds.missing() {
 		return "not known"
 	}
-	return ago(time.Duration(float64(b.DataAge) * float64(time.Second)))
+	return ago(time.Duration(float64(seconds) * float64(time.Second)))
+}
+
+// A past is memory and age of the data at the end of a step.
+type past struct {
+	Time        time.Time
+	Age, Memory string
+}
+
+// Past is memory and age of the data every five minutes, the last step first.
+func (b *overviewBody) Past() (list []past) {
+	for i := len(b.Times) - 1; i >= 0; i -= int(5 * time.Minute / stepLength) {
+		p := past{time.Unix(b.Times[i], 0).Add(stepLength), ageText(b.Ages[i]), "not known"}
+		if !b.Memory[i].missing() {
+			p.Memory = sizeText(int64(b.Memory[i]))
+		}
+		list = append(list, p)
+	}
+	return list
 }
 
 // Of returns the count of a name in a list.

@@ -31,11 +31,14 @@ const maxRoutes = 16
 // It is safe for concurrent use, takes no lock and, in a step that has begun, does not
 // allocate. It starts no goroutine, and has about a megabyte at most: 16 routes are counted
 // on their own, all further ones as the route "other". Requests for /status, which load
-// balancers send, are not counted.
+// balancers send, are not counted. When a step begins, it notes the memory and, if
+// [WithNewest] tells it, the time of the newest order.
 type Recorder struct {
 	start int64 // the step in which it was made
 	ring  [ringSize]atomic.Pointer[counts]
 	names atomic.Pointer[[]string] // of the routes that were seen; never changed, but replaced
+
+	newest atomic.Pointer[func() time.Time] // of WithNewest
 }
 
 // NewRecorder returns a Recorder that has counted nothing.
@@ -49,6 +52,7 @@ func NewRecorder() *Recorder {
 type counts struct {
 	step     int64
 	memory   uint64 // bytes, at the beginning of the step
+	newest   int64  // time of the newest order at the beginning of the step, in nanoseconds since 1970; 0 if it is not known
 	requests [latencyBuckets]atomic.Uint32
 	routes   [maxRoutes + 1]atomic.Uint32  // predictions; the last one are those of other routes
 	errors   [len(kinds) + 1]atomic.Uint32 // failures; the last one are those of no kind
@@ -91,10 +95,40 @@ func (r *Recorder) at(t time.Time) *counts {
 		if c != nil && c.step > step {
 			return nil
 		}
-		if place.CompareAndSwap(c, &counts{step: step, memory: usedMemory()}) {
+		if place.CompareAndSwap(c, r.newCounts(step)) {
 			return place.Load() // of this step, or of a later one in the same place, an hour on
 		}
 	}
+}
+
+// newCounts returns the counts of a step that begins.
+func (r *Recorder) newCounts(step int64) *counts {
+	c := &counts{step: step, memory: usedMemory()}
+	if newest := r.newest.Load(); newest != nil {
+		if t := (*newest)(); !t.IsZero() {
+			c.newest = t.UnixNano()
+		}
+	}
+	return c
+}
+
+// stepCounts returns the counts of a step, or nil if nothing was noted in it.
+func (r *Recorder) stepCounts(step int64) *counts {
+	if c := r.ring[uint64(step)%ringSize].Load(); c != nil && c.step == step {
+		return c
+	}
+	return nil
+}
+
+// newestBefore returns the newest order that was known when the last step before step began
+// in which something was noted, or 0.
+func (r *Recorder) newestBefore(step int64) int64 {
+	for before := step - 1; before >= max(r.start, step-stepsKept); before-- {
+		if c := r.stepCounts(before); c != nil {
+			return c.newest
+		}
+	}
+	return 0
 }
 
 // LogService counts a request. Failures are counted here only if no prediction tells of

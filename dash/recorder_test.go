@@ -181,6 +181,43 @@ func TestRecorder_ring(t *testing.T) {
 	}
 }
 
+// TestRecorder_ages: the age of a step is that of the newest order that was known when the
+// step began, or the last one before it in which something happened.
+func TestRecorder_ages(t *testing.T) {
+	r := NewRecorder()
+	at := time.Unix(1_800_000_000, 0)
+	r.start = stepOf(at)
+	var newest time.Time
+	tell := func() time.Time { return newest }
+	r.newest.Store(&tell)
+	log := func(step int, before time.Duration) {
+		now := at.Add(time.Duration(step) * stepLength)
+		if newest = (time.Time{}); before > 0 {
+			newest = now.Add(-before)
+		}
+		r.LogService(t.Context(), basket.ServiceEvent{Time: now, Method: "GET", Path: "/x", Status: 200})
+	}
+	log(1, 0) // not known yet
+	log(2, time.Hour)
+	log(5, time.Minute)
+	o := r.overview(at.Add(7*stepLength), stepsKept)
+	none := number(math.NaN())
+	want := []number{none, none, 3605, 3610, 3615, 65, 70}
+	if fmt.Sprint(o.Ages) != fmt.Sprint(want) { // NaN differs from itself
+		t.Errorf("%v, want %v", o.Ages, want)
+	}
+	// An event of the stream has one step, and a step without requests has the memory of
+	// when the page was told of the step before.
+	last := r.overview(at.Add(8*stepLength), 1)
+	if last.Ages[0] != 75 || last.Memory[0].missing() {
+		t.Errorf("%+v", last)
+	}
+	body := overviewBody{o}
+	if list := body.Past(); len(list) != 1 || list[0].Age != "1 min 10 s" || list[0].Memory != "not known" || !list[0].Time.Equal(at.Add(7*stepLength)) {
+		t.Errorf("%+v", list)
+	}
+}
+
 // TestRecorder_allocations: in a step that has begun, nothing is allocated.
 func TestRecorder_allocations(t *testing.T) {
 	r := NewRecorder()

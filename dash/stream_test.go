@@ -144,6 +144,7 @@ func TestOverview(t *testing.T) {
 	}
 	page := get(h, "/").Body.String()
 	wantText(t, page, "3 h 0 min", "&lt;script&gt;", "No failures in the last hour", `src="assets/overview.js"`)
+	wantText(t, page, `<table id="past">`)
 	if got := getJSON[map[string]any](t, h, "/api/overview", 200); got["step_seconds"] != 5. || got["data_age_seconds"].(float64) < 3*3600 {
 		t.Errorf("%v", got)
 	}

@@ -6,6 +6,17 @@ const holder = document.getElementById('charts');
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const milliseconds = (list) => list.map((v) => (v === null ? null : v * 1000));
 
+// Spans of time, and the unit in which the age of the data is drawn.
+const spans = [['s', 1], ['min', 60], ['h', 3600], ['d', 86400]];
+function ageSpan(o) {
+  const most = Math.max(...o.data_age);
+  return spans.findLast(([, seconds]) => most >= 3 * seconds) ?? spans[0];
+}
+function ages(o) {
+  const [, seconds] = ageSpan(o);
+  return o.data_age.map((v) => (v === null ? null : v / seconds));
+}
+
 // The charts: a title, a unit, and the series of an overview.
 const kinds = [
   ['Requests', 'a second', (o) => [['requests', o.requests]]],
@@ -13,6 +24,7 @@ const kinds = [
   ['Predictions by route', 'a second', (o) => o.routes.map((s) => [s.name, s.values])],
   ['Failures by kind', 'a second', (o) => o.errors.map((s) => [s.name, s.values])],
   ['Memory', 'MiB', (o) => [['memory', o.memory.map((v) => (v === null ? null : v / 1048576))]]],
+  ['Age of the data', (o) => ageSpan(o)[0], (o) => [['age', ages(o)]]],
 ];
 const clock = (seconds) => new Date(seconds * 1000).toTimeString().slice(0, 8);
 let charts = [];
@@ -28,7 +40,7 @@ function draw() {
     const list = series(hour);
     const figure = document.createElement('figure');
     const caption = document.createElement('figcaption');
-    caption.textContent = `${title}, ${unit}`;
+    caption.textContent = `${title}, ${typeof unit === 'string' ? unit : unit(hour)}`;
     figure.append(caption);
     figure.setAttribute('aria-label', `${title}: a picture of the last hour; its figures are in the tables`);
     holder.append(figure);
@@ -60,14 +72,16 @@ function add(last) {
   const same = (key) => last[key].length === hour[key].length && last[key].every((s, i) => s.name === hour[key][i].name);
   const known = last.errors.every((s) => hour.errors.some((t) => t.name === s.name));
   if (!same('routes') || !known || time !== (hour.times.at(-1) ?? time) + hour.step_seconds) return false;
+  const span = ageSpan(hour);
   const push = (list, value) => {
     list.push(value);
     if (list.length > 720) list.shift();
   };
-  for (const key of ['times', 'requests', 'p50', 'p95', 'p99', 'memory']) push(hour[key], last[key][0]);
+  for (const key of ['times', 'requests', 'p50', 'p95', 'p99', 'memory', 'data_age']) push(hour[key], last[key][0]);
   hour.routes.forEach((s, i) => push(s.values, last.routes[i].values[0]));
   hour.errors.forEach((s) => push(s.values, last.errors.find((t) => t.name === s.name)?.values[0] ?? 0));
-  charts.forEach((c, i) => c.setData([hour.times, ...kinds[i][2](hour).map(([, values]) => values)]));
+  if (ageSpan(hour) !== span) draw();
+  else charts.forEach((c, i) => c.setData([hour.times, ...kinds[i][2](hour).map(([, values]) => values)]));
   return true;
 }
 

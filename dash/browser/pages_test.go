@@ -14,7 +14,7 @@ import (
 type view struct{ name, path, drawn string }
 
 var views = []view{
-	{"overview", "", "document.querySelectorAll('#charts canvas').length === 5"},
+	{"overview", "", "document.querySelectorAll('#charts canvas').length === 6"},
 	{"explain", "explain?user=ann", "document.querySelectorAll('.waterfall rect').length > 2"},
 	{"explain-hostile", "explain?user=" + url.QueryEscape(hostile), "document.querySelector('.waterfall') !== null"},
 	{"explain-unknown", "explain?user=nobody", "document.querySelector('.note') !== null"},

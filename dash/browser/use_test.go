@@ -132,7 +132,7 @@ func TestOverview_live(t *testing.T) {
 	b.do(navigate(s.url))
 	b.until("document.querySelector('#stream-state').textContent === 'Live.'")
 	b.until("document.querySelector('.predictions') && Number(document.querySelector('.predictions').value) > 1000")
-	b.until("document.querySelectorAll('#charts canvas').length === 5 && document.querySelectorAll('#charts .u-series').length >= 9")
+	b.until("document.querySelectorAll('#charts canvas').length === 6 && document.querySelectorAll('#charts .u-series').length >= 9")
 	b.clean()
 	s.server.CloseClientConnections()
 	s.server.Listener.Close()
@@ -259,7 +259,7 @@ func TestBasic(t *testing.T) {
 	b := newTab(t, 1280, "light")
 	b.do(navigate(strings.Replace(guarded.URL, "http://", "http://anyone:key@", 1) + prefix + "/"))
 	b.until("document.querySelector('#stream-state').textContent === 'Live.'")
-	b.until("document.querySelectorAll('#charts canvas').length === 5")
+	b.until("document.querySelectorAll('#charts canvas').length === 6")
 	b.do(chromedp.Click("nav a[href=explain]"), chromedp.WaitVisible("#user"), chromedp.SendKeys("#user", "ann"+kb.Enter), chromedp.WaitVisible("#whatif"),
 		chromedp.SetValue("#set0", ""), chromedp.SendKeys("#set0", "120"))
 	b.until("document.querySelector('#difference') !== null")
