@@ -20,7 +20,8 @@ import (
 // hostile is a name that would change a page that does not escape and isolate it.
 const hostile = "<script>alert(1)</script>\"'&\u202e<b>\u2028"
 
-// A shop is a service with two routes and a shadow, whose models are in a folder.
+// A shop is a service with two routes and a shadow, whose models are in a folder, with a
+// version that has no route and one that is refused.
 type shop struct {
 	p      *basket.Predictor
 	file   *routing.File
@@ -35,7 +36,7 @@ func newShop(t testing.TB, opts ...basket.Option) *shop {
 	s := &shop{dir: t.TempDir()}
 	model, err := os.ReadFile("../examples/server/demo/model.txt")
 	check(t, err)
-	for version, text := range map[string]string{"1": string(model), "2": string(model) + "\n", "3": "<script>no model"} {
+	for version, text := range map[string]string{"1": string(model), "2": string(model) + "\n", "3": "<script>no model", "0": string(model) + "\n\n"} {
 		folder := filepath.Join(s.dir, "models", "price", version)
 		check(t, os.MkdirAll(folder, 0o755))
 		check(t, os.WriteFile(filepath.Join(folder, "model.txt"), []byte(text), 0o600))

@@ -42,6 +42,8 @@ type modelInfo struct {
 	Depth    int      `json:"depth"`
 	Features []string `json:"features"`
 	Digest   string   `json:"digest"`
+
+	Param string `json:"-"` // of its trees
 }
 
 // A refused is a version that is not served as it is in the folder.
@@ -119,7 +121,7 @@ func (s *modelsState) addRouted() {
 	for _, r := range s.Routes {
 		if r.file != nil && !seen[r.file] {
 			seen[r.file] = true
-			s.add(r.file, modelInfo{Name: r.Name, Served: true})
+			s.add(r.file, modelInfo{Name: r.Name, Served: true, Param: routePrefix + r.Name})
 		}
 	}
 }
@@ -129,7 +131,8 @@ func (h *handler) addLoaded(s *modelsState) {
 	for _, m := range h.repository.State() {
 		for _, version := range m.Loaded {
 			if file, err := h.repository.Model(m.Name + "@" + version); err == nil { // else it was just let go
-				s.add(file, modelInfo{Name: m.Name + "@" + version, Served: version == m.Served, Pinned: version == m.Pinned})
+				name := m.Name + "@" + version
+				s.add(file, modelInfo{Name: name, Served: version == m.Served, Pinned: version == m.Pinned, Param: versionPrefix + name})
 			}
 		}
 		for _, f := range m.Faults {

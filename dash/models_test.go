@@ -51,7 +51,7 @@ func TestModels(t *testing.T) {
 	}
 	model, err := s.models.Model("price@2")
 	check(t, err)
-	if len(got.Loaded) != 2 || !got.Loaded[0].Served || got.Loaded[0].Digest != model.Info().Digest || !cmp.Equal(got.Loaded[0].Features, model.Features()) {
+	if len(got.Loaded) != 3 || !got.Loaded[0].Served || got.Loaded[0].Digest != model.Info().Digest || !cmp.Equal(got.Loaded[0].Features, model.Features()) {
 		t.Errorf("loaded %+v", got.Loaded)
 	}
 	if len(got.Refused) != 1 || got.Refused[0].Version != "3" || strings.Contains(got.Refused[0].Reason, s.dir) || got.Refused[0].Reason == "" {
@@ -66,7 +66,7 @@ func TestModels(t *testing.T) {
 			t.Errorf("%s: %v %d, want %+v", f.Name, *f.Gain, f.Splits, want[f.Name])
 		}
 	}
-	wantText(t, get(h, "/models").Body.String(), "price</bdi>@<bdi>3</bdi>", "Move weights", model.Info().Digest)
+	wantText(t, get(h, "/models").Body.String(), "price</bdi>@<bdi>3</bdi>", "Move weights", model.Info().Digest, `<a href="tree?model=version%3aprice%400"`)
 }
 
 // admin allows everything.

@@ -15,22 +15,25 @@ import (
 // maxNodes is how many nodes of a tree are drawn, from the root down.
 const maxNodes = 500
 
-// A treeState is a tree of the model of a route, and the path of a user's row.
+// A treeState is a tree of the model of a route or of a version, and the path of a user's
+// row.
 type treeState struct {
-	Route  string     `json:"route"`
-	Model  string     `json:"model"`
-	Trees  int        `json:"trees"`
-	Number int        `json:"number"`
-	Output int        `json:"output"`
-	Total  int        `json:"total_nodes"`
-	Nodes  []treeNode `json:"nodes"` // breadth first, those that are drawn
-	UserID string     `json:"user_id,omitempty"`
-	Path   []pathStep `json:"path,omitempty"` // from the root to the leaf, whole
-	Detail string     `json:"detail,omitempty"`
+	Route   string     `json:"route,omitempty"`
+	Version string     `json:"version,omitempty"` // without a route
+	Model   string     `json:"model"`
+	Trees   int        `json:"trees"`
+	Number  int        `json:"number"`
+	Output  int        `json:"output"`
+	Total   int        `json:"total_nodes"`
+	Nodes   []treeNode `json:"nodes"` // breadth first, those that are drawn
+	UserID  string     `json:"user_id,omitempty"`
+	Path    []pathStep `json:"path,omitempty"` // from the root to the leaf, whole
+	Detail  string     `json:"detail,omitempty"`
 
-	routes []string // those with trees
-	notes  []note
-	status int
+	choices []treeChoice
+	chosen  treeChoice
+	notes   []note
+	status  int
 }
 
 type treeNode struct {
@@ -64,13 +67,13 @@ func (h *handler) tree(r *http.Request) *treeState {
 		return s
 	}
 	query := r.URL.Query()
-	model := h.treeModel(s, query.Get("route"))
-	if model == nil {
+	if !h.chooseModel(s, query) {
 		return s
 	}
+	model := s.chosen.model
 	s.Model, s.Trees = model.String(), model.Info().Trees
 	if s.Trees == 0 {
-		s.notes = append(s.notes, note{"The model of the route ", s.Route, " has no trees: it is a linear function. The page Explain shows what each feature adds."})
+		s.notes = append(s.notes, note{"The model ", s.Model, " has no trees: it is a linear function. The page Explain shows what each feature adds."})
 		return s
 	}
 	number, err := 0, error(nil)
@@ -92,30 +95,6 @@ func (h *handler) tree(r *http.Request) *treeState {
 		h.addPath(r, s, model, tree)
 	}
 	return s
-}
-
-// treeModel returns the model of a route, or of the first one that has a file, and sets
-// the routes that may be chosen.
-func (h *handler) treeModel(s *treeState, route string) (model *basket.FileModel) {
-	_, routes := h.p.Routes()
-	for _, one := range routes {
-		m, ok := one.Model.(*basket.FileModel)
-		if !ok {
-			continue
-		}
-		s.routes = append(s.routes, one.Name)
-		if one.Name == route || route == "" && model == nil {
-			s.Route, model = one.Name, m
-		}
-	}
-	switch {
-	case model != nil:
-	case len(s.routes) == 0:
-		s.status, s.notes = http.StatusNotFound, []note{{Before: "No route has a model that was read from a file, so there are no trees to show."}}
-	default:
-		s.status, s.notes = http.StatusNotFound, []note{{"No route ", route, " has a model that was read from a file. Choose another route."}}
-	}
-	return model
 }
 
 func newTreeNode(n basket.TreeNode, features []string) treeNode {
@@ -152,7 +131,8 @@ func (h *handler) addPath(r *http.Request, s *treeState, model *basket.FileModel
 		if k := slices.Index(x.Features, name); k >= 0 && k < len(x.Row.Values) {
 			row[j] = x.Row.Values[k]
 		} else {
-			row[j] = math.NaN() // cannot be: the route has been bound to the store
+			s.notes = append(s.notes, note{"The store has no feature ", name, ", which this model wants, so there is no path. Choose a model of the store's features."})
+			return
 		}
 	}
 	path, err := tree.Path(row)
@@ -169,8 +149,11 @@ func (h *handler) addPath(r *http.Request, s *treeState, model *basket.FileModel
 		}
 		s.Path = append(s.Path, step)
 	}
-	if x.Route != s.Route {
+	switch {
+	case s.Version == "" && x.Route != s.Route:
 		s.notes = append(s.notes, note{"The route of this user is ", x.Route, ": this tree is of another one."})
+	case s.Version != "" && x.Model != s.Model:
+		s.notes = append(s.notes, note{"The model of this user is ", x.Model, ": this tree is of another one."})
 	}
 }
 
@@ -183,7 +166,6 @@ func (h *handler) treeData(r *http.Request) (int, any) {
 // A treeBody is what the page shows.
 type treeBody struct {
 	*treeState
-	Routes        []string
 	Asked         string // the number, as it was asked for
 	Boxes         []box
 	Edges         []edge
@@ -216,7 +198,7 @@ const (
 func (h *handler) treePage(r *http.Request) *page {
 	s := h.tree(r)
 	query := r.URL.Query()
-	body := &treeBody{treeState: s, Routes: s.routes, Asked: query.Get("number"), Last: s.Trees - 1}
+	body := &treeBody{treeState: s, Asked: query.Get("number"), Last: s.Trees - 1}
 	body.UserID = query.Get("user")
 	if body.Asked == "" {
 		body.Asked = "0"
@@ -342,6 +324,23 @@ func (p pathStep) Words() string {
 	}
 	return value + ": the test is false, so it goes right"
 }
+
+// Routes are those that can be chosen.
+func (b *treeBody) Routes() []treeChoice {
+	return b.choices[:len(b.choices)-len(b.Versions())]
+}
+
+// Versions are those that can be chosen.
+func (b *treeBody) Versions() []treeChoice {
+	i := slices.IndexFunc(b.choices, func(c treeChoice) bool { return c.Version != "" })
+	if i < 0 {
+		return nil
+	}
+	return b.choices[i:]
+}
+
+// Param is what is shown, as a parameter of a request.
+func (b *treeBody) Param() string { return b.chosen.Param() }
 
 // Cut reports whether some nodes are not drawn.
 func (b *treeBody) Cut() bool { return len(b.Nodes) < b.Total }

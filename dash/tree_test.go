@@ -1,8 +1,13 @@
 package dash_test
 
 import (
+	"bytes"
 	"fmt"
+	"html"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -10,14 +15,15 @@ import (
 
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/dash"
+	"github.com/basket-go/basket/repository"
 )
 
 // A tree is what api/tree answers.
 type tree struct {
-	Route, Model, Detail string
-	Trees, Number        int
-	Total                int `json:"total_nodes"`
-	Nodes                []struct {
+	Route, Version, Model, Detail string
+	Trees, Number                 int
+	Total                         int `json:"total_nodes"`
+	Nodes                         []struct {
 		Leaf        bool
 		Value       *float64
 		Rule        string
@@ -63,6 +69,50 @@ func TestTree(t *testing.T) {
 	wantText(t, page, fmt.Sprintf(`<data id="leaf" value="%v">`, want.Node(path[len(path)-1]).Value))
 }
 
+// TestTree_versions: the form has all routes and all versions that are loaded, and each of
+// them leads to its trees.
+func TestTree_versions(t *testing.T) {
+	s := newShop(t)
+	h := s.handler()
+	page := get(h, "/tree").Body.String()
+	var shown []string
+	for _, option := range regexp.MustCompile(`<option value="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		got := getJSON[tree](t, h, "/api/tree?model="+url.QueryEscape(html.UnescapeString(option[1])), 200)
+		shown = append(shown, got.Route+got.Version+" "+got.Model)
+		if got.Trees != 60 || len(got.Nodes) == 0 {
+			t.Errorf("%s: %+v", option[1], got)
+		}
+	}
+	var want []string
+	_, routes := s.p.Routes()
+	for _, r := range routes {
+		want = append(want, fmt.Sprint(r.Name, " ", r.Model))
+	}
+	for _, version := range []string{"price@2", "price@1", "price@0"} {
+		model, err := s.models.Model(version)
+		check(t, err)
+		want = append(want, fmt.Sprint(version, " ", model))
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Error(diff)
+	}
+	page = get(h, "/tree?version=price@0&number=3").Body.String()
+	wantText(t, page, `<option value="version:price@0" selected>`, `<a href="tree?model=version%3aprice%400&amp;number=4&amp;user=">`)
+
+	// A version of features that the store does not have is shown, but without a path.
+	folder := filepath.Join(s.dir, "models", "other", "1")
+	check(t, os.MkdirAll(folder, 0o755))
+	text, err := os.ReadFile("../examples/server/demo/model.txt")
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(folder, "model.txt"), bytes.ReplaceAll(text, []byte("regulars_count"), []byte("rabbits_count")), 0o600))
+	models, err := repository.Open(filepath.Join(s.dir, "models"))
+	check(t, err)
+	other := dash.NewHandler(s.p, dash.WithRepository(models, s.dir))
+	if got := getJSON[tree](t, other, "/api/tree?version=other@1&user=ann", 200); len(got.Nodes) == 0 || got.Path != nil || !strings.Contains(got.Detail, `no feature "`) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestTree_faults: each fault is a sentence, and the form is there.
 func TestTree_faults(t *testing.T) {
 	s := newShop(t)
@@ -79,13 +129,18 @@ func TestTree_faults(t *testing.T) {
 		{"user=nobody", 404, "There is no feature row"},
 		{"user=%00", 400, "cannot be a user ID"},
 		{"route=shadow&user=ann", 200, "The route of this user is"},
+		{"version=price@9", 404, `No version "price@9" is loaded. Choose one in the list`},
+		{"version=price@3", 404, `The version "price@3" is refused, so it has no trees to show`},
+		{"model=" + url.QueryEscape("version:"+hostile), 404, "is loaded. Choose one in the list"},
+		{"version=price@0&user=ann", 200, "The model of this user is"},
+		{"version=price@1&user=ann", 200, ""},
 		{"user=" + strings.Repeat("a", 1<<16), 414, "The address is too long"},
 	} {
 		got := getJSON[tree](t, h, "/api/tree?"+test.query, test.status)
 		if !strings.Contains(got.Detail, test.detail) {
 			t.Errorf("%.50s: %q, want %q", test.query, got.Detail, test.detail)
 		}
-		if w := get(h, "/tree?"+test.query); w.Code != test.status || !strings.Contains(w.Body.String(), `<select id="route"`) {
+		if w := get(h, "/tree?"+test.query); w.Code != test.status || !strings.Contains(w.Body.String(), `<select id="model"`) {
 			t.Errorf("%.50s: %d %s", test.query, w.Code, w.Body)
 		}
 	}
@@ -94,6 +149,7 @@ func TestTree_faults(t *testing.T) {
 	p, err := basket.New(basket.WithStore(store), basket.WithModel(plainModel{}))
 	check(t, err)
 	wantText(t, get(dash.NewHandler(p), "/tree").Body.String(), "No route has a model that was read from a file")
+	wantText(t, get(dash.NewHandler(s.p), "/tree?version=price@1").Body.String(), "this service has no folder of model versions")
 }
 
 // TestTree_large: of a large tree the nodes near the root are drawn, and the path is whole.
