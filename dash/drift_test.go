@@ -66,6 +66,7 @@ func TestDrift(t *testing.T) {
 		t.Fatalf("report %+v", report)
 	}
 	cards := strings.Split(page, "<article")[1:]
+	wantText(t, page, `src="assets/drift.js"`, `<p id="refreshing" hidden>`, `<section data-key="current &lt;script&gt;alert`)
 	if len(cards) != 5 {
 		t.Fatalf("%d cards: %s", len(cards), page)
 	}

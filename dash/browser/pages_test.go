@@ -22,6 +22,8 @@ var views = []view{
 	{"drift", "drift", "document.querySelectorAll('.histogram rect').length > 10"},
 	{"models", "models", "document.querySelectorAll('.importance rect').length > 3"},
 	{"weights", "models?weight.current=50", "document.querySelector('#preview rect') !== null"},
+	{"tree-version", "tree?version=price@0&user=ann", "document.querySelectorAll('#tree .node.path').length > 2"},
+	{"tree-refused", "tree?version=price@3", "document.querySelector('.note').textContent.includes('is refused')"},
 	{"tree", "tree?route=current&number=3&user=ann", "document.querySelectorAll('#tree .node.path').length > 2"},
 }
 
@@ -165,6 +167,8 @@ func TestPages_values(t *testing.T) {
 	if value(".predictions") != overview.Hour.Routes[0].Count {
 		t.Errorf("predictions %v, want %v", value(".predictions"), overview.Hour.Routes[0].Count)
 	}
+	b.until("document.querySelector('#past tbody td').textContent.startsWith('2 d 2 h')") // by an event of a step in which it is known
+	b.until("document.querySelector('#charts figure:last-child figcaption').textContent === 'Age of the data, h'")
 	if !strings.Contains(b.text("#routes"), "U+202E") {
 		t.Errorf("routes %q", b.text("#routes"))
 	}

@@ -29,6 +29,7 @@ const prefix = "/a/b/ui"
 type shop struct {
 	p       *basket.Predictor
 	monitor *drift.Monitor
+	model   string // of the route current
 	server  *httptest.Server
 	url     string // of the page, with a slash at its end
 }
@@ -53,7 +54,7 @@ func newShop(t *testing.T) *shop {
 	dir := t.TempDir()
 	text, err := os.ReadFile("../../examples/server/demo/model.txt")
 	check(t, err)
-	for version, text := range map[string]string{"1": string(text), "2": string(text) + "\n", "3": "<script>no model"} {
+	for version, text := range map[string]string{"0": string(text) + "\n\n", "1": string(text), "2": string(text) + "\n", "3": "<script>no model"} {
 		folder := filepath.Join(dir, "models", "price", version)
 		check(t, os.MkdirAll(folder, 0o755))
 		check(t, os.WriteFile(filepath.Join(folder, "model.txt"), []byte(text), 0o600))
@@ -95,8 +96,8 @@ func newShop(t *testing.T) *shop {
 	p, err := basket.New(basket.WithStore(store), file.Option(), basket.WithModelLogger(file.Shadows()),
 		basket.WithModelLogger(monitor), basket.WithModelLogger(recorder), basket.WithServiceLogger(recorder))
 	check(t, err)
-	s := &shop{p: p, monitor: monitor}
-	s.traffic(t, recorder, model.String())
+	s := &shop{p: p, monitor: monitor, model: model.String()}
+	s.traffic(t, recorder)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	mux := http.NewServeMux()
@@ -113,7 +114,7 @@ func newShop(t *testing.T) *shop {
 
 // traffic has the service predict, and the monitor count three windows of rows whose prices
 // have risen.
-func (s *shop) traffic(t *testing.T, recorder *dash.Recorder, model string) {
+func (s *shop) traffic(t *testing.T, recorder *dash.Recorder) {
 	random := rand.New(rand.NewPCG(2, 0))
 	for i := range 2000 {
 		_, _ = s.p.Predict(t.Context(), fmt.Sprint("user ", random.IntN(520))) // some are unknown
@@ -122,11 +123,13 @@ func (s *shop) traffic(t *testing.T, recorder *dash.Recorder, model string) {
 		})
 		row := newRow(random)
 		row[0] *= 1.5
-		s.monitor.LogModel(t.Context(), basket.ModelEvent{
-			Time: time.Now().Add(-20*time.Minute + time.Duration(i)*300*time.Millisecond),
-			Result: basket.Result{Prediction: basket.Prediction{
-				Route: "current", Model: model, Value: 50, Features: basket.FeatureNames(), Row: basket.Row{Values: row},
-			}},
-		})
+		s.serve(t, "current", row, time.Now().Add(-20*time.Minute+time.Duration(i)*300*time.Millisecond))
 	}
+}
+
+// serve has the monitor count a row.
+func (s *shop) serve(t *testing.T, route string, row []float64, at time.Time) {
+	s.monitor.LogModel(t.Context(), basket.ModelEvent{Time: at, Result: basket.Result{Prediction: basket.Prediction{
+		Route: route, Model: s.model, Value: 50, Features: basket.FeatureNames(), Row: basket.Row{Values: row},
+	}}})
 }

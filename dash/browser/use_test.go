@@ -44,6 +44,77 @@ func TestWhatIf(t *testing.T) {
 	b.keep("server-gone")
 }
 
+// TestTree_versions chooses a version without a route in the form.
+func TestTree_versions(t *testing.T) {
+	s := newShop(t)
+	b := newTab(t, 1280, "light")
+	b.do(navigate(s.url+"models"), chromedp.Click(`#loaded a[href*="price%400"]`), chromedp.WaitVisible("#tree .node"))
+	if chosen := eval[string](b, "document.querySelector('#model').selectedOptions[0].textContent"); chosen != "price@0" {
+		t.Errorf("%q is chosen", chosen)
+	}
+	b.do(chromedp.SetValue("#model", "version:price@2"), chromedp.SetValue("#number", "7"), chromedp.Click("form button"), chromedp.WaitVisible(`a[href*="number=8"]`)) // of the next tree
+	if number := b.text("#tree-number"); number != "7" {
+		t.Errorf("tree %s", number)
+	}
+	if where := eval[string](b, "new URLSearchParams(location.search).get('model')"); where != "version:price@2" {
+		t.Errorf("the form leads to %q", where)
+	}
+	b.clean()
+}
+
+// TestDrift_refresh: the page follows the JSON by itself. What is open stays open, what has
+// the focus keeps it, and no live region says a word, until the server is gone.
+func TestDrift_refresh(t *testing.T) {
+	s := newShop(t)
+	b := newTab(t, 1280, "dark")
+	b.do(navigate(s.url + "drift"))
+	eval[bool](b, `(() => {
+		document.querySelectorAll('details')[1].open = true;
+		window.scroller = document.querySelectorAll('details .scroll')[1];
+		scroller.focus();
+		window.spoken = [];
+		new MutationObserver((list) => spoken.push(...list.map((m) => m.target.textContent)))
+			.observe(document.querySelector('[role=status]'), { childList: true, subtree: true, characterData: true });
+		return true;
+	})()`)
+	for i := range 600 {
+		s.serve(t, "current", []float64{20, 3, 1, 2}, time.Now())
+		s.serve(t, "another", []float64{20, 3, 1, 2}, time.Now().Add(time.Duration(i)))
+	}
+	b.until("document.querySelectorAll('section').length === 4") // of the routes
+	report := getJSON[struct {
+		Routes []struct {
+			Columns []struct{ Windows []struct{ Rows int } }
+		}
+	}](t, s.url+"api/drift")
+	for i, route := range report.Routes {
+		for j, column := range route.Columns {
+			rows := eval[[]int](b, fmt.Sprintf("[...document.querySelectorAll('#column%d-%d ~ details table:last-child tbody td:nth-child(2)')].map((d) => Number(d.textContent))", i, j))
+			for k, w := range column.Windows {
+				if k >= len(rows) || rows[k] != w.Rows {
+					t.Errorf("route %d, column %d, window %d: %d rows, want %d", i, j, k, rows, w.Rows)
+				}
+			}
+		}
+	}
+	if !eval[bool](b, "document.activeElement === scroller && scroller.isConnected && scroller.closest('details').open && spoken.length === 0") {
+		t.Error("a refresh took the focus, closed what was open or spoke")
+	}
+	if live := eval[int](b, "document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log], output').length"); live != 1 {
+		t.Errorf("%d live regions, want that of the layout", live)
+	}
+	b.clean()
+
+	s.server.CloseClientConnections()
+	s.server.Listener.Close()
+	b.until("document.querySelector('#offline').textContent.includes('does not answer')")
+	time.Sleep(6 * time.Second) // the next attempt
+	if n := eval[int](b, "spoken.length"); n != 1 {
+		t.Errorf("it is told %d times that the server is gone, want once", n)
+	}
+	b.keep("drift-gone")
+}
+
 // TestNoScript: without JavaScript the what-if is a form, and every table is there.
 func TestNoScript(t *testing.T) {
 	s := newShop(t)
