@@ -59,6 +59,40 @@ func TestGuides_links(t *testing.T) {
 	}
 }
 
+// TestGuides_figures: each row of docs/figures.md names the command that gives it, and each
+// section of another guide with a figure that was measured names one, or docs/figures.md.
+func TestGuides_figures(t *testing.T) {
+	command := regexp.MustCompile("`[^`]*(go -C |go test |bench/|grep Vm)[^`]*`|figures\\.md")
+	measured := regexp.MustCompile(`\d (ns|µs|MB|GB)\b|[Mm]easured|times as long|thirtieth`)
+	rows, sections := 0, 0
+	for name, text := range guides(t) {
+		if name == "docs/figures.md" {
+			for line := range strings.Lines(text) {
+				cells := strings.Split(strings.TrimSpace(line), " |")
+				if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") {
+					continue
+				}
+				rows++
+				if last := cells[len(cells)-2]; !regexp.MustCompile("^ `((--long )?--only |([A-Z_]+=\\S+ )*go -C ).*`$|^ `go -C bench run \\.`$").MatchString(last) {
+					t.Errorf("%s: want a command in the last column: %s", name, line)
+				}
+			}
+			continue
+		}
+		for section := range strings.SplitSeq(text, "\n## ") {
+			if measured.MatchString(section) {
+				sections++
+				if !command.MatchString(section) {
+					t.Errorf("%s: no command for the figure %q of the section %.40q", name, measured.FindString(section), section)
+				}
+			}
+		}
+	}
+	if rows < 25 || sections < 6 {
+		t.Errorf("%d rows and %d sections with figures: want 25 and 6 or more", rows, sections)
+	}
+}
+
 // guides returns README.md and the files of docs, by name.
 func guides(t *testing.T) map[string]string {
 	t.Helper()

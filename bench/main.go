@@ -3,12 +3,14 @@
 // order.
 //
 //	go -C bench run . [--setup] [--long] [--only REGEXP] [--rounds N] [--json FILE]
+//	go -C bench run . --list [--long]
 //
 // Peers are external programs. --setup, or the script peers.sh, installs and builds
 // them in bench/work; comparisons whose peer is missing are skipped and listed.
 // The predictions of all engines are compared before their speed is measured, so a
 // figure never belongs to a wrong prediction. A wrong prediction fails the run; a
-// bar that is not met fails it with --strict only.
+// bar that is not met fails it with --strict only. --list prints the names of the
+// comparisons instead.
 //
 // The features of a million orders are computed from files that peers/orders.py makes
 // in bench/work, once. --long adds ten million orders, in at most three rounds: they
@@ -60,6 +62,7 @@ type bench struct {
 	peers  string // the folder that peers.sh fills
 	temp   string // a temporary folder
 	only   *regexp.Regexp
+	list   func(name string) // if it is set, gets the name of each comparison, and none is run
 	rounds int
 	clock  string // "wall" or "cpu": how work within one process is measured
 	now    clock  // the clock of that name
@@ -113,6 +116,7 @@ func run(ctx context.Context, args []string) (err error) {
 	setup := f.Bool("setup", false, "run peers.sh first")
 	f.BoolVar(&b.strict, "strict", false, "fail if a bar is not met")
 	f.BoolVar(&b.long, "long", false, "also compute the features of 10,000,000 orders, and feed the orders of 1,000,000 users")
+	list := f.Bool("list", false, "print the names of the comparisons")
 	limit := f.Duration("limit", time.Hour, "stop the run after this time")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -128,6 +132,11 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	if err := b.findFolders(); err != nil {
 		return err
+	}
+	if *list {
+		b.list = func(name string) { fmt.Println(name) }
+		b.runAll(ctx)
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
@@ -238,8 +247,15 @@ func errNotInstalled(path string) error {
 	return skipError{fmt.Errorf("%s is missing: run bench/peers.sh", filepath.Base(path))}
 }
 
-// selected reports whether --only matches a comparison's name.
-func (b *bench) selected(name string) bool { return b.only.MatchString(name) }
+// selected reports whether --only matches a comparison's name. Each comparison asks before
+// it does anything.
+func (b *bench) selected(name string) bool {
+	if b.list != nil {
+		b.list(name)
+		return false
+	}
+	return b.only.MatchString(name)
+}
 
 // logf reports the run's progress.
 func (b *bench) logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
