@@ -186,6 +186,7 @@ func (b *bench) runAll(ctx context.Context) {
 	b.featuresAtScale(ctx)
 	b.record("http", b.http(ctx))
 	b.record("production", b.production(ctx))
+	b.record("page", b.page(ctx))
 	b.record("batch", b.batch(ctx))
 	b.record("overload", b.overload(ctx))
 	b.record("feed", b.feed(ctx))
