@@ -8,7 +8,8 @@
 //	Models      routes and their weights, models, versions that are refused, importance of
 //	            features, shadows: more of it with a routing.File and a
 //	            repository.Repository
-//	Trees       any tree of a model, with the path of a user's row
+//	Trees       any tree of the model of a route, or of a version that is loaded, with the
+//	            path of a user's row
 //
 // [NewHandler] serves it under any prefix. All files are in the program: the page loads
 // nothing from elsewhere, and its tables and forms work without JavaScript. A part that
@@ -87,7 +88,7 @@ type handler struct {
 //	mux.Handle("/ui/", http.StripPrefix("/ui", dash.NewHandler(p)))
 //
 // What the pages show is also JSON, under api/: overview, stream (server-sent events),
-// explain, drift, models, routes and tree. At most 64 event streams are open at a time, each for ten
+// explain, drift, models, routes and tree, of route=NAME or version=NAME@VERSION. At most 64 event streams are open at a time, each for ten
 // minutes at most. The handler starts no goroutine, and needs no Close.
 // Explaining calls [basket.Predictor.WhatIf]: it is not logged as a prediction. Requests
 // for the page are not reported to the service loggers, but changes of weights are.

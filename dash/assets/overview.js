@@ -8,8 +8,11 @@ const milliseconds = (list) => list.map((v) => (v === null ? null : v * 1000));
 
 // Spans of time, and the unit in which the age of the data is drawn.
 const spans = [['s', 1], ['min', 60], ['h', 3600], ['d', 86400]];
+const unknown = ['not known', 1];
 function ageSpan(o) {
-  const most = Math.max(...o.data_age);
+  const known = o.data_age.filter((v) => v !== null);
+  if (known.length === 0) return unknown;
+  const most = Math.max(...known);
   return spans.findLast(([, seconds]) => most >= 3 * seconds) ?? spans[0];
 }
 function ages(o) {

@@ -66,7 +66,7 @@ func TestTree_versions(t *testing.T) {
 // the focus keeps it, and no live region says a word, until the server is gone.
 func TestDrift_refresh(t *testing.T) {
 	s := newShop(t)
-	b := newTab(t, 1280, "dark")
+	b := newTab(t, 360, "dark")
 	b.do(navigate(s.url + "drift"))
 	eval[bool](b, `(() => {
 		document.querySelectorAll('details')[1].open = true;
@@ -103,12 +103,21 @@ func TestDrift_refresh(t *testing.T) {
 	if live := eval[int](b, "document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log], output').length"); live != 1 {
 		t.Errorf("%d live regions, want that of the layout", live)
 	}
+	b.do(chromedp.Click("#refresh")) // no more
+	before := eval[string](b, "document.querySelector('#drift').innerHTML")
+	s.serve(t, "current", []float64{20, 3, 1, 2}, time.Now())
+	time.Sleep(6 * time.Second) // longer than from one refresh to the next
+	if eval[string](b, "document.querySelector('#drift').innerHTML") != before {
+		t.Error("the page changes although it is not to be refreshed")
+	}
+	b.do(chromedp.Click("#refresh"))
+	b.until("document.querySelector('#drift').innerHTML !== " + quote(before))
 	b.clean()
 
 	s.server.CloseClientConnections()
 	s.server.Listener.Close()
 	b.until("document.querySelector('#offline').textContent.includes('does not answer')")
-	time.Sleep(6 * time.Second) // the next attempt
+	time.Sleep(6 * time.Second)
 	if n := eval[int](b, "spoken.length"); n != 1 {
 		t.Errorf("it is told %d times that the server is gone, want once", n)
 	}
