@@ -36,6 +36,12 @@ let hour = null;
 // A name is shown in a legend: characters that turn or break text become their numbers.
 const visible = (name) => name.replace(/[\p{C}\p{Z}]/gu, (c) => (c === ' ' ? c : 'U+' + c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')));
 
+// timeRange is at least a minute: one step alone has no length.
+function timeRange() {
+  const last = hour.times.at(-1) ?? Date.now() / 1000;
+  return [Math.min(hour.times[0] ?? last, last - 60), last];
+}
+
 function draw() {
   charts.forEach((c) => c.destroy());
   holder.replaceChildren();
@@ -55,7 +61,7 @@ function draw() {
       legend: { isolate: true },
       cursor: { drag: { x: false, y: false } },
       scales: {
-        x: { range: (u, low, high) => [Math.min(low, high - 60), high] }, // one step alone has no length
+        x: { range: timeRange },
         y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1] },
       },
       axes: [{ ...axis, space: 70, values: (u, list) => list.map(clock) }, { ...axis, size: 60 }],

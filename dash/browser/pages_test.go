@@ -167,7 +167,7 @@ func TestPages_values(t *testing.T) {
 	if value(".predictions") != overview.Hour.Routes[0].Count {
 		t.Errorf("predictions %v, want %v", value(".predictions"), overview.Hour.Routes[0].Count)
 	}
-	b.until("document.querySelector('#past tbody td').textContent.startsWith('2 d 2 h')") // by an event of a step in which it is known
+	b.until("document.querySelector('#past tbody td').textContent.startsWith('2 d 2 h')")
 	b.until("document.querySelector('#charts figure:last-child figcaption').textContent === 'Age of the data, h'")
 	if !strings.Contains(b.text("#routes"), "U+202E") {
 		t.Errorf("routes %q", b.text("#routes"))

@@ -97,8 +97,6 @@ func newShop(t *testing.T) *shop {
 		basket.WithModelLogger(monitor), basket.WithModelLogger(recorder), basket.WithServiceLogger(recorder))
 	check(t, err)
 	s := &shop{p: p, monitor: monitor, model: model.String()}
-	s.traffic(t, recorder)
-
 	ctx, cancel := context.WithCancel(t.Context())
 	mux := http.NewServeMux()
 	mux.Handle("/", basket.NewHandler(p))
@@ -106,6 +104,7 @@ func newShop(t *testing.T) *shop {
 		dash.WithRecorder(recorder), dash.WithMonitor(monitor), dash.WithRoutes(file), dash.WithRepository(models, filepath.Join(dir, "models")),
 		dash.WithNewest(func() time.Time { return ordered }), dash.WithAdmin(func(*http.Request) bool { return true }), dash.WithContext(ctx),
 	)))
+	s.traffic(t, recorder)
 	s.server = httptest.NewServer(mux)
 	s.url = s.server.URL + prefix + "/"
 	t.Cleanup(func() { cancel(); s.server.Close() })
