@@ -24,9 +24,8 @@ var notRun = map[string]string{
 	"go -C bench run .":                   "measures for an hour; CI runs a part of it",
 	"go test -run '^$' -bench Snapshot .": "measures for a minute; CI runs the benchmarks",
 	"BASKET_LONG=1 go -C deploy/testdata test -count=1 -run RollingRestart -v .": "restarts servers for minutes; .ci/long runs it",
-	"go -C bench run . --long":                             "measures for an hour",
-	"go -C parity run .":                                   "CI runs it, with a broker, in a step of its own",
-	"GOFLAGS=-tags=purego go -C bench run . --only engine": "measures for minutes; CI runs the tests with that tag",
+	"go -C parity run .": "CI runs it, with a broker, in a step of its own",
+	"GOFLAGS=-tags=purego go -C bench run . --only engine":                                      "measures for minutes; CI runs the tests with that tag",
 	"BASKET_FLINK=1 BASKET_SHOP=DIR go -C examples/beam test -timeout 2h -run Flink -v .":       "starts a Flink cluster; .ci/long runs it",
 	"go -C examples/beam run . --data DIR --out DIR --runner=prism --environment_type=LOOPBACK": "builds for minutes; the tests of examples/beam run the program by prism",
 	"basket serve --ui":    "names a flag; TestServe_ui serves with it",
@@ -51,21 +50,22 @@ func TestGuides(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var blocks [][]string
+		for _, block := range shellBlocks(string(text)) {
+			commands += len(block)
+			block = slices.DeleteFunc(block, func(command string) bool {
+				key := strings.Join(strings.Fields(command), " ")
+				listed[key] = true
+				return notRun[key] != ""
+			})
+			if len(block) > 0 {
+				blocks = append(blocks, block)
+			}
+		}
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			g := newGuide(t, bin, string(text))
-			for i, block := range shellBlocks(string(text)) {
-				var run []string
-				for _, command := range block {
-					commands++
-					if key := strings.Join(strings.Fields(command), " "); notRun[key] != "" {
-						listed[key] = true
-						continue
-					}
-					run = append(run, command)
-				}
-				if len(run) > 0 {
-					t.Run(fmt.Sprint("commands", i), func(t *testing.T) { g.run(t, run) })
-				}
+			for i, block := range blocks {
+				t.Run(fmt.Sprint("commands", i), func(t *testing.T) { g.run(t, block) })
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func TestGuides(t *testing.T) {
 var (
 	anyBlock   = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```$")
 	codeSpan   = regexp.MustCompile("`([^`]+)`")
-	spanIsRun  = regexp.MustCompile(`^(([A-Z_]+=\S+ )*go (run|-C|test) |basket [a-z]+ \S|bench/\S+ |scripts/\S+ )`)
+	spanIsRun  = regexp.MustCompile(`^([A-Z_]+=\S+ )*[a-zA-Z][\w./-]*( \S+)* --?\w|^(go|grep|curl) |^basket [a-z]+ \S|^(bench|scripts)/\S+ `)
 	shellLoop  = regexp.MustCompile(`(?ms)^for .*?^done$|[^\n]+`)
 	yamlName   = regexp.MustCompile(`^# (\S+\.yaml)\n`)
 	serverLine = regexp.MustCompile(`^basket (serve|feed) |^go run \./examples/|haproxy -W`)
@@ -125,7 +125,7 @@ func newGuide(t *testing.T, bin, text string) *guide {
 		"/etc/basket/keys", in("keys"), "/etc/basket/log-key", in("log-key"), "/var/log/basket", in("logs"),
 		"--data DIR", "--data " + in("export"), "inspect FILE", "inspect " + in("model.txt"),
 		"127.0.0.1:8000", g.serve, "0.0.0.0:8000", g.serve, "10.0.0.11:8000", g.serve, "10.0.0.12:8000", g.serve, "10.0.0.13:8000", g.serve,
-		"127.0.0.1:8001", g.feed, "BASKET_FRONT=:8000", "BASKET_FRONT=" + g.front,
+		"/proc/PID", "/proc/self", "127.0.0.1:8001", g.feed, "BASKET_FRONT=:8000", "BASKET_FRONT=" + g.front,
 		`"user_id":"ann"`, `"user_id":"` + newChangingShop(t, demo).users[0] + `"`, // a user of the demo shop
 	}
 	g.env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "CURL_HOME="+g.dir, "BASKET_ADDR="+g.serve)
