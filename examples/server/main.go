@@ -67,7 +67,7 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 		serviceLog, modelLog = files.Service, files.Model
 	}
 	recorder := dash.NewRecorder()
-	p, userID, err := newPredictor(ctx, data, model, basket.WithServiceLogger(serviceLog), basket.WithModelLogger(modelLog),
+	p, store, userID, err := newPredictor(ctx, data, model, basket.WithServiceLogger(serviceLog), basket.WithModelLogger(modelLog),
 		basket.WithServiceLogger(recorder), basket.WithModelLogger(recorder))
 	if err != nil {
 		serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "Failed to initialize API", Err: err})
@@ -80,7 +80,7 @@ func run(ctx context.Context, data, model, addr, logs string, out io.Writer) (er
 	serviceLog.LogService(ctx, basket.ServiceEvent{Time: time.Now(), Message: "API initialized successfully"})
 	h := basket.NewHandler(p)
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		h = withPage(h, dash.NewHandler(p, dash.WithRecorder(recorder), dash.WithContext(ctx)))
+		h = withPage(h, dash.NewHandler(p, dash.WithRecorder(recorder), dash.WithContext(ctx), dash.WithNewest(store.Newest)))
 		fmt.Fprintf(out, "Look at it in a browser: http://%s/ui/\n", listener.Addr())
 	}
 	fmt.Fprintf(out, "Serving on %s. Try:\n\n  curl http://%[1]s/status\n  curl http://%[1]s/predict -H 'Content-Type: application/json' -d '{\"user_id\":\"%[2]s\"}'\n\n", listener.Addr(), userID)
@@ -96,11 +96,12 @@ func withPage(h, page http.Handler) http.Handler {
 	return serve.Protect(serve.Protection{Admin: []string{"/ui"}})(mux)
 }
 
-// newPredictor loads the orders and the model. It also returns a user ID of the shop.
-func newPredictor(ctx context.Context, data, model string, opts ...basket.Option) (*basket.Predictor, string, error) {
+// newPredictor loads the orders and the model. It also returns the rows and a user ID of the
+// shop.
+func newPredictor(ctx context.Context, data, model string, opts ...basket.Option) (*basket.Predictor, *basket.MemoryStore, string, error) {
 	shop, err := fs.Sub(demo, "demo")
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	userID := demoUser
 	if data != "" {
@@ -108,25 +109,25 @@ func newPredictor(ctx context.Context, data, model string, opts ...basket.Option
 	}
 	history, err := basketparquet.Materialize(ctx, shop, basket.LastOrder)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	store, err := basket.NewMemoryStore(history.Latest(ctx))
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	for row, err := range history.Latest(ctx) {
 		if err != nil {
-			return nil, "", err
+			return nil, nil, "", err
 		}
 		userID = cmp.Or(userID, row.UserID)
 		break
 	}
 	forest, err := loadModel(model)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	p, err := basket.New(append(opts, basket.WithStore(store), basket.WithModel(forest))...)
-	return p, userID, err
+	return p, store, userID, err
 }
 
 func loadModel(path string) (*basket.FileModel, error) {
