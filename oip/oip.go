@@ -158,7 +158,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) *Error {
 		method = http.MethodPost
 	}
 	if r.Method != method && !(method == http.MethodGet && r.Method == http.MethodHead) {
-		w.Header().Set("Allow", method)
+		allow := method
+		if method == http.MethodGet {
+			allow = "GET, HEAD"
+		}
+		w.Header().Set("Allow", allow)
 		return failf(http.StatusMethodNotAllowed, "method %.20q: want %s", r.Method, method)
 	}
 	switch t.action {

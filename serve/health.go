@@ -57,7 +57,6 @@ type Health struct {
 	checks  []Check
 	report  func(check string, err error)
 	details func(context.Context) any
-	mux     *http.ServeMux
 
 	mu     sync.Mutex
 	failed map[string]bool
@@ -80,19 +79,27 @@ func WithDetails(f func(context.Context) any) HealthOption {
 
 // NewHealth returns a Health of checks, until ctx is done.
 func NewHealth(ctx context.Context, checks []Check, opts ...HealthOption) *Health {
-	h := &Health{ctx: ctx, checks: checks, report: func(string, error) {}, failed: map[string]bool{}, mux: http.NewServeMux()}
+	h := &Health{ctx: ctx, checks: checks, report: func(string, error) {}, failed: map[string]bool{}}
 	for _, o := range opts {
 		o(h)
 	}
-	h.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, healthAnswer{Status: "OK"})
-	})
-	h.mux.HandleFunc("GET /readyz", h.ready)
 	return h
 }
 
 // ServeHTTP serves /livez and /readyz.
-func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch ready := r.URL.Path == "/readyz"; {
+	case !ready && r.URL.Path != "/livez":
+		refuse(w, r, http.StatusNotFound, http.StatusText(http.StatusNotFound))
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, r, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
+	case ready:
+		h.ready(w, r)
+	default:
+		writeJSON(w, http.StatusOK, healthAnswer{Status: "OK"})
+	}
+}
 
 type healthAnswer struct {
 	Status  string            `json:"status"`

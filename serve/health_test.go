@@ -68,6 +68,23 @@ func TestHealth(t *testing.T) {
 }
 
 // TestHealth_report: the beginning and the end of a failure are reported, once each.
+// TestHealth_otherRequests: what is no question is refused in JSON.
+func TestHealth_otherRequests(t *testing.T) {
+	h := serve.NewHealth(t.Context(), nil)
+	for _, test := range []struct {
+		method, path, allow string
+		status              int
+	}{
+		{"POST", "/livez", "GET, HEAD", 405}, {"DELETE", "/readyz", "GET, HEAD", 405}, {"GET", "/", "", 404}, {"HEAD", "/readyz", "", 200},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+		if w.Code != test.status || w.Header().Get("Allow") != test.allow || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: %d %v", test.method, test.path, w.Code, w.Header())
+		}
+	}
+}
+
 func TestHealth_report(t *testing.T) {
 	down := errors.New("down")
 	var failing atomic.Bool

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/netip"
@@ -142,7 +143,7 @@ func free(r *http.Request) bool {
 var freeMethods = basketgrpc.FreeMethods()
 
 // freePaths are the paths of requests that need no key.
-var freePaths = []string{"/status", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
+var freePaths = append([]string{"/status", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}, slices.Sorted(maps.Keys(documents()))...)
 
 // limitedStore returns the store with the time limit of the settings.
 func (c *limitSettings) limitedStore(store basket.Store) (basket.Store, error) {

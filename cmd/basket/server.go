@@ -118,7 +118,8 @@ func (s *server) handler(ctx context.Context, p *basket.Predictor, inference htt
 				s.logEvent("Not ready: "+check, err)
 			}
 		}))
-	others := map[string]http.Handler{"/livez": health, "/readyz": health, "/metrics": s.telemetry.Handler()}
+	others := documents()
+	others["/livez"], others["/readyz"], others["/metrics"] = health, health, s.telemetry.Handler()
 	if s.routes != nil {
 		others["/admin/routes"] = s.routes.Handler(p)
 		others["/admin/shadows"] = s.routes.Shadows()

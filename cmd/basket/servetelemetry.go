@@ -65,6 +65,7 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 		return err
 	}
 	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows"), basketotel.WithPaths(oip.Paths()...), basketotel.WithPaths(basketgrpc.Methods()...)}
+	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows", "/openapi.json", "/docs", "/docs/{file}"), basketotel.WithPaths(oip.Paths()...)}
 	if tracers := t.Tracers(); tracers != nil {
 		opts = append(opts, basketotel.WithTracers(tracers))
 	}
