@@ -177,6 +177,7 @@ func TestHandler_failures(t *testing.T) {
 		{"a number as user", "POST", "/v2/models/basket/infer", user(`7`), nil, 400, "element 0 is 7: want a string"},
 		{"a user as number", "POST", "/v2/models/basket/infer", `{"inputs":[{"name":"user_id","shape":[1],"datatype":"INT64","data":[7]}]}`, nil, 400, `datatype "INT64": want BYTES`},
 		{"a model that fails", "POST", rowsPath, rows(`{"name":"features","shape":[1,4],"datatype":"FP64","data":[-1,2,3,4]}`), nil, 500, "prediction error"},
+		{"a dimension that is a string", "POST", rowsPath, rows(`{"name":"features","shape":["1",4],"datatype":"FP64","data":[1,2,3,4]}`), nil, 400, `dimension "1": want a whole number`},
 		{"a model that panics", "POST", rowsPath, rows(`{"name":"features","shape":[1,4],"datatype":"FP64","data":[-2,2,3,4]}`), nil, 500, "prediction error"},
 		{"a prediction without value", "POST", rowsPath, rows(`{"name":"features","shape":[1,4],"datatype":"FP64","data":[null,2,3,4]}`), nil, 500, "row 0 is not a finite number"},
 	}

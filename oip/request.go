@@ -28,8 +28,12 @@ type inputTensor struct {
 	Shape      few[json.Number] `json:"shape"`
 	Datatype   string           `json:"datatype"`
 	Data       json.RawMessage  `json:"data"`
+	Name       string            `json:"name"`
+	Shape      []json.RawMessage `json:"shape"`
+	Datatype   string            `json:"datatype"`
+	Data       json.RawMessage   `json:"data"`
 	Parameters struct {
-		BinaryDataSize *json.Number `json:"binary_data_size"`
+		BinaryDataSize *json.RawMessage `json:"binary_data_size"`
 	} `json:"parameters"`
 }
 
@@ -163,7 +167,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Bu
 func (t *inputTensor) read(rest []byte) (in tensor, after []byte, fail *Error) {
 	in = tensor{name: t.Name, datatype: t.Datatype, json: t.Data}
 	for _, d := range t.Shape {
-		v, err := strconv.Atoi(d.String())
+		v, err := strconv.Atoi(string(d))
 		if err != nil {
 			return in, nil, bad("input %.100q: dimension %.40s: want a whole number from 0", t.Name, d)
 		}
@@ -178,7 +182,7 @@ func (t *inputTensor) read(rest []byte) (in tensor, after []byte, fail *Error) {
 	case t.Data != nil:
 		return in, nil, bad("input %.100q has both data and the parameter binary_data_size", t.Name)
 	}
-	n, err := strconv.Atoi(size.String())
+	n, err := strconv.Atoi(string(*size))
 	if err != nil || n < 0 || n > len(rest) {
 		return in, nil, bad("input %.100q: binary_data_size %.40s: the body has %d bytes for it", t.Name, *size, len(rest))
 	}
