@@ -24,14 +24,10 @@ type request struct {
 }
 
 type inputTensor struct {
-	Name       string           `json:"name"`
-	Shape      few[json.Number] `json:"shape"`
-	Datatype   string           `json:"datatype"`
-	Data       json.RawMessage  `json:"data"`
-	Name       string            `json:"name"`
-	Shape      []json.RawMessage `json:"shape"`
-	Datatype   string            `json:"datatype"`
-	Data       json.RawMessage   `json:"data"`
+	Name       string               `json:"name"`
+	Shape      few[json.RawMessage] `json:"shape"`
+	Datatype   string               `json:"datatype"`
+	Data       json.RawMessage      `json:"data"`
 	Parameters struct {
 		BinaryDataSize *json.RawMessage `json:"binary_data_size"`
 	} `json:"parameters"`

@@ -64,8 +64,10 @@ func (s *server) openTelemetry(ctx context.Context, droppedLines func() int64) (
 	if t.Telemetry, err = newTelemetry(ctx, s.logEvent, droppedLines); err != nil {
 		return err
 	}
-	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows"), basketotel.WithPaths(oip.Paths()...), basketotel.WithPaths(basketgrpc.Methods()...)}
-	opts := []basketotel.Option{basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows", "/openapi.json", "/docs", "/docs/{file}"), basketotel.WithPaths(oip.Paths()...)}
+	opts := []basketotel.Option{
+		basketotel.WithMeters(t.Meters()), basketotel.WithPaths("/metrics", "/drift", "/ui", "/admin/routes", "/admin/shadows", "/openapi.json", "/docs", "/docs/{file}"),
+		basketotel.WithPaths(oip.Paths()...), basketotel.WithPaths(basketgrpc.Methods()...),
+	}
 	if tracers := t.Tracers(); tracers != nil {
 		opts = append(opts, basketotel.WithTracers(tracers))
 	}
