@@ -327,6 +327,22 @@ func answer(t *testing.T, w *httptest.ResponseRecorder, head string) []float64 {
 	return values
 }
 
+// TestHandler_time: a request whose time is over is not one of a client that is gone.
+func TestHandler_time(t *testing.T) {
+	h := newHandler(t)
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for status, ctx := range map[int]context.Context{504: late, 499: gone} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("POST", rowsPath, strings.NewReader("{}")).WithContext(ctx))
+		if w.Code != status {
+			t.Errorf("status %d, want %d: %s", w.Code, status, w.Body)
+		}
+	}
+}
+
 // TestHandler_prefix: the handler works under a prefix.
 func TestHandler_prefix(t *testing.T) {
 	h := http.StripPrefix("/serving", newHandler(t))

@@ -151,8 +151,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Bu
 	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
 	case tooLarge || int64(buf.Len()) > h.maxBody:
 		return tooLong()
-	case r.Context().Err() != nil:
-		return canceled(r.Context().Err())
+	case r.Context().Err() != nil: // the client is gone, or the time is over
+		return failureOf(r.Context().Err())
 	case err != nil:
 		return bad("the body cannot be read: it is cut, or not of its content encoding")
 	}
