@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -27,6 +28,10 @@ func TestOpenAPI_schemathesis(t *testing.T) {
 	mustRun(t, "profile", "--data", demo, "--model", dir+"/models/basket/1/model.txt", "--out", dir+"/profile.json")
 	key, line := newKey(t, "shop")
 	admin, adminLine := newKey(t, "ops", "--role", "admin")
+	config, err := filepath.Abs("testdata/schemathesis.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := []string{"--data", demo, "--models", dir + "/models", "--routes", dir + "/routes.yaml", "--profile", dir + "/profile.json", "--ui"}
 	for _, test := range []struct{ name, key, setting, value string }{
 		{"without keys", "", "--admin", ""},
@@ -42,9 +47,10 @@ func TestOpenAPI_schemathesis(t *testing.T) {
 			}
 			url, stop := startServe(t, settings...)
 			command := exec.CommandContext(t.Context(), program, append([]string{
-				"--config-file", "testdata/schemathesis.toml", "run", url + "/openapi.json", "--url", url, "--no-color", "--continue-on-failure",
+				"--config-file", config, "run", url + "/openapi.json", "--url", url, "--no-color", "--continue-on-failure",
 				"--phases", "examples,coverage,fuzzing", "--max-examples", "100", "--seed", "1",
 			}, more...)...)
+			command.Dir = dir // for what it leaves behind
 			out, err := command.CombinedOutput()
 			t.Logf("%s", out)
 			if err != nil {

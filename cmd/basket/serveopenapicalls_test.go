@@ -35,9 +35,6 @@ type apiCalls struct {
 	seen map[string]bool // METHOD PATH STATUS
 }
 
-// jsonText is the header of a body in JSON.
-const jsonText = "Content-Type: application/json"
-
 // do sends calls by send.
 func (c *apiCalls) do(t *testing.T, key string, calls []apiCall, send func(*http.Request) *http.Response) {
 	t.Helper()
@@ -413,5 +410,5 @@ func (c *apiCalls) failing(t *testing.T) {
 	}...), inProcess(f.handler(t, limitSettings{})))
 	f = newFailing(t, nil)
 	f.store = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-	c.do(t, "none", append(infer(504), apiCall{request: "POST /predict", body: user, status: 503}), inProcess(f.handler(t, limitSettings{Timeout: time.Millisecond})))
+	c.do(t, "none", append(infer(504), apiCall{request: "POST /predict", body: user, status: 503}), inProcess(f.handler(t, limitSettings{Timeout: 10 * time.Millisecond})))
 }
