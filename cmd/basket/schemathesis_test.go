@@ -11,13 +11,11 @@ import (
 
 // TestOpenAPI_schemathesis runs schemathesis, a program that makes requests of a document,
 // valid and invalid ones, against a server by its own document: without keys, and with the
-// key of a user and of an administrator. SCHEMATHESIS names the program.
+// key of a user and of an administrator. SCHEMATHESIS names the program; CI has a step for
+// it.
 func TestOpenAPI_schemathesis(t *testing.T) {
 	program := os.Getenv("SCHEMATHESIS")
 	if program == "" {
-		if os.Getenv("BASKET_SERVERS") != "" {
-			t.Fatal("SCHEMATHESIS is not set")
-		}
 		t.Skip("want SCHEMATHESIS, the program of testdata/schemathesis-requirements.txt")
 	}
 	dir := t.TempDir()

@@ -93,6 +93,9 @@ func TestDocs(t *testing.T) {
 			if !predicted || len(asked) < 6 {
 				t.Errorf("requests %q: want /predict too", asked)
 			}
+			// What the policy refuses is seen.
+			eval[int64](b, `document.head.append(Object.assign(document.createElement('script'), {textContent: '0'})), 0`)
+			b.until("window.faults.some((f) => f.startsWith('policy: script-src'))")
 		})
 	}
 }
