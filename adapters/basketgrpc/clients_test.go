@@ -21,6 +21,9 @@ import (
 func TestClients(t *testing.T) {
 	pythons := os.Getenv("OIP_PYTHON")
 	if pythons == "" {
+		if os.Getenv("BASKET_SERVERS") != "" {
+			t.Fatal("BASKET_SERVERS is set, but OIP_PYTHON is not")
+		}
 		t.Skip("want OIP_PYTHON, Python environments with tritonclient[grpc] and with kserve")
 	}
 	h := newHandler(t)

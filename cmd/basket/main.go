@@ -22,7 +22,7 @@ import (
 
 // cli is the command line, as kong reads it.
 type cli struct {
-	Serve       serveCmd       `cmd:"" help:"Serve predictions over HTTP: POST /predict and /predict/batch, GET /status, /livez and /readyz."`
+	Serve       serveCmd       `cmd:"" help:"Serve predictions over HTTP: POST /predict and /predict/batch, GET /status, /livez and /readyz; /docs shows all paths."`
 	Features    featuresCmd    `cmd:"" help:"Compute the feature row of each user from a folder of orders."`
 	Score       scoreCmd       `cmd:"" help:"Predict for each row of a parquet or CSV file."`
 	Materialize materializeCmd `cmd:"" help:"Write the feature row of each user where basket serve --store reads it: a file, Redis or Postgres."`

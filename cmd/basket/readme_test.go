@@ -54,6 +54,9 @@ func TestReadme_clients(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			if language == "python" && python == "" {
+				if os.Getenv("BASKET_SERVERS") != "" {
+					t.Fatal("BASKET_SERVERS is set, but OIP_PYTHON is not")
+				}
 				t.Skip("want OIP_PYTHON, of which the first Python has tritonclient[http]")
 			}
 			if language == "js" || language == "sh" {

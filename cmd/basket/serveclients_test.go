@@ -16,6 +16,9 @@ func TestServe_clients(t *testing.T) {
 	const script = "../../../shared/spec/oip_conformance.py"
 	pythons := os.Getenv("OIP_PYTHON")
 	if _, err := os.Stat(script); pythons == "" || err != nil {
+		if os.Getenv("BASKET_SERVERS") != "" && os.Getenv("BASKET_SHARED") != "" {
+			t.Fatalf("want OIP_PYTHON, which is %q, and %s: %v", pythons, script, err)
+		}
 		t.Skipf("want OIP_PYTHON, Python environments with tritonclient[http] and with kserve, and %s", script)
 	}
 	dir := t.TempDir()

@@ -13,7 +13,7 @@ import (
 
 // authSettings say who may send requests.
 type authSettings struct {
-	KeyFile string `type:"setting" placeholder:"FILE" help:"File of API keys, a line NAME:SHA256[:ROLE] each, which is read again when it changes; see basket key new. /status, /livez and /readyz need no key."`
+	KeyFile string `type:"setting" placeholder:"FILE" help:"File of API keys, a line NAME:SHA256[:ROLE] each, which is read again when it changes; see basket key new. /status, /livez, /readyz, /v2/health, /openapi.json and /docs need no key."`
 	Keys    string `type:"setting" secret:"" placeholder:"LINES" help:"More API keys, in the form of the lines of --key-file, separated by commas; meant for the environment, BASKET_KEYS."`
 
 	JWKS          string   `name:"jwks" type:"setting" placeholder:"FILE|URL" help:"Accept JSON Web Tokens that are signed by a key of this JSON Web Key Set, which is read again when it changes."`
