@@ -19,10 +19,11 @@ import (
 
 // notRun are the commands of README.md and docs that TestGuides does not run, and why.
 var notRun = map[string]string{
-	"go test ./...":                       "CI runs it, as the README has it",
-	"bench/peers.sh && go -C bench run .": "installs other libraries and measures for an hour; CI runs a part of it",
-	"go -C bench run .":                   "measures for an hour; CI runs a part of it",
-	"go test -run '^$' -bench Snapshot .": "measures for a minute; CI runs the benchmarks",
+	"go test ./...":                          "CI runs it, as the README has it",
+	"bench/peers.sh && go -C bench run .":    "installs other libraries and measures for an hour; CI runs a part of it",
+	"go -C bench run .":                      "measures for an hour; CI runs a part of it",
+	"go test -run '^$' -bench Handler ./oip": "measures for seconds; CI runs the benchmarks",
+	"go test -run '^$' -bench Snapshot .":    "measures for a minute; CI runs the benchmarks",
 	"BASKET_LONG=1 go -C deploy/testdata test -count=1 -run RollingRestart -v .": "restarts servers for minutes; .ci/long runs it",
 	"go -C parity run .": "CI runs it, with a broker, in a step of its own",
 	"GOFLAGS=-tags=purego go -C bench run . --only engine":                                      "measures for minutes; CI runs the tests with that tag",
