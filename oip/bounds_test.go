@@ -8,7 +8,8 @@ import (
 )
 
 // TestHandler_memory: a request takes a small multiple of its body's memory, whatever it is
-// made of.
+// made of. What is counted includes the arrays that a growing buffer leaves behind; with -race,
+// buffers are made anew more often.
 func TestHandler_memory(t *testing.T) {
 	h := newHandler(t)
 	const n = 1 << 20
@@ -30,7 +31,7 @@ func TestHandler_memory(t *testing.T) {
 			if w.Code != 400 && w.Code != 413 {
 				t.Errorf("status %d: %s", w.Code, w.Body)
 			}
-			if got := after.TotalAlloc - before.TotalAlloc; got > 8*uint64(len(test.body)) {
+			if got := after.TotalAlloc - before.TotalAlloc; got > 16*uint64(len(test.body)) {
 				t.Errorf("%d bytes allocated for a body of %d", got, len(test.body))
 			}
 		})
