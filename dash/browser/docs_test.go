@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -77,9 +78,9 @@ func TestDocs(t *testing.T) {
 				chromedp.WaitVisible(operation+" .execute"), chromedp.Click(operation+" .execute"), chromedp.WaitVisible(operation+" .live-responses-table"))
 			b.until(`document.querySelector('` + operation + ` .live-responses-table').textContent.includes('"predicted_price": 22.16203973983936')`)
 			if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > test.width {
-				t.Errorf("the page is %d pixels wide: want %d", wide, test.width)
+				t.Errorf("the page is %d pixels wide: want %d: %s", wide, test.width, eval[string](b, `[...document.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.tagName + '.' + e.className).join('; ').slice(0, 3000)`))
 			}
-			b.keep("docs-" + strings.Fields(test.name)[0])
+			b.keep("document-" + strconv.Itoa(int(test.width)))
 			b.clean()
 			mu.Lock()
 			defer mu.Unlock()
