@@ -126,8 +126,7 @@ func requestOf(ctx context.Context, method string, md metadata.MD) *http.Request
 	return r.WithContext(ctx)
 }
 
-// table is the codes that belong to statuses of HTTP; that of package oip to others is
-// INTERNAL.
+// table has the code that belongs to each status of HTTP; that of others is INTERNAL.
 var table = map[int]codes.Code{
 	http.StatusOK:                    codes.OK,
 	http.StatusBadRequest:            codes.InvalidArgument,

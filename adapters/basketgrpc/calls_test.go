@@ -28,17 +28,10 @@ var good = rowsOf("FP64", &contents{Fp64Contents: []float64{94.61, 15, 0, 0}}, 1
 // TestNewServer_keys: calls need a key in the metadata, in one of two forms, but for those
 // that ask for the health; refused calls are refused before their message is read.
 func TestNewServer_keys(t *testing.T) {
-	key, line, err := serve.NewKey("shop", serve.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := serve.ParseKeys([]byte(line))
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, access := withKey(t)
 	var names []string
 	conn := dial(t, newHandler(t),
-		basketgrpc.WithAccess(serve.Protect(serve.Protection{Authenticators: []serve.Authenticator{keys}, Free: basketgrpc.FreeMethods()})),
+		access,
 		basketgrpc.WithMiddleware(func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				names = append(names, serve.IdentityOf(r.Context()).Name)

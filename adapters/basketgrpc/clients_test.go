@@ -9,9 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/basket-go/basket/adapters/basketgrpc"
 	"github.com/basket-go/basket/adapters/basketgrpc/inferencepb"
-	"github.com/basket-go/basket/serve"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -29,15 +27,7 @@ func TestClients(t *testing.T) {
 	h := newHandler(t)
 	rest := httptest.NewServer(h)
 	defer rest.Close()
-	key, line, err := serve.NewKey("shop", serve.User)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := serve.ParseKeys([]byte(line))
-	if err != nil {
-		t.Fatal(err)
-	}
-	protect := basketgrpc.WithAccess(serve.Protect(serve.Protection{Authenticators: []serve.Authenticator{keys}, Free: basketgrpc.FreeMethods()}))
+	key, access := withKey(t)
 	fields, err := json.Marshal(protoFields())
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +42,7 @@ func TestClients(t *testing.T) {
 			t.Run(filepath.Base(filepath.Dir(filepath.Dir(python)))+" with "+with, func(t *testing.T) {
 				args := []string{"testdata/clients.py", "--fields", fieldsFile, "--rest", rest.URL}
 				if with == "a key" {
-					args = append(args, "--url", serveModels(t, h, protect), "--key", key)
+					args = append(args, "--url", serveModels(t, h, access), "--key", key)
 				} else {
 					args = append(args, "--url", serveModels(t, h))
 				}

@@ -65,8 +65,9 @@ const (
 	maxTexts = 1 << 20
 )
 
-// checkFields returns why a request is refused before it is read: it has too many fields of
-// those that repeat, which would take 100 times their memory, tensors' elements aside. A message that is damaged passes.
+// checkFields returns why a request is refused before it is read, or nil: it has too many
+// inputs, outputs, parameters, dimensions or texts, each of which would take up to 100 times
+// the memory of its bytes. A damaged message passes; reading it fails.
 func checkFields(message []byte) error {
 	fields, dimensions, texts := 0, 0, 0
 	eachField(message, func(number protowire.Number, content []byte) {

@@ -12,6 +12,7 @@ import (
 	"github.com/basket-go/basket"
 	"github.com/basket-go/basket/adapters/basketgrpc"
 	"github.com/basket-go/basket/oip"
+	"github.com/basket-go/basket/serve"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -79,4 +80,18 @@ func floats(values ...float64) (data []byte) {
 		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
 	}
 	return data
+}
+
+// withKey returns a key and the option of a server that lets in only who has it.
+func withKey(t testing.TB) (key string, access basketgrpc.Option) {
+	t.Helper()
+	key, line, err := serve.NewKey("shop", serve.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := serve.ParseKeys([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, basketgrpc.WithAccess(serve.Protect(serve.Protection{Authenticators: []serve.Authenticator{keys}, Free: basketgrpc.FreeMethods()}))
 }

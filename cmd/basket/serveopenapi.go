@@ -80,7 +80,7 @@ func (d document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(d.text)
 		return
 	}
-	if z, err := gzip.NewReader(bytes.NewReader(d.text)); err == nil { // as ever: the file is part of the program
+	if z, err := gzip.NewReader(bytes.NewReader(d.text)); err == nil { // it is: the file is part of the program
 		_, _ = io.Copy(w, z)
 	}
 }
